@@ -1,0 +1,163 @@
+package residency
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Dataset is what a site says of one body of data. Made by configs from the
+// site's catalogue file.
+type Dataset struct {
+	ID       string      `json:"id"`
+	Title    string      `json:"title"`
+	Owner    string      `json:"owner"`
+	Class    Class       `json:"class"`
+	Origin   string      `json:"origin"` // ISO country the data came from
+	Basis    string      `json:"basis"`  // legal basis of holding it
+	Purposes []string    `json:"purposes"`
+	Slices   []SliceSpec `json:"slices"`
+}
+
+// SliceSpec is one part of a dataset that may be asked for by name.
+type SliceSpec struct {
+	Name          string   `json:"name"`  // "claims/2025-q3": the dataset's ID, then its own
+	Class         Class    `json:"class"` // zero: the dataset's
+	Pseudonymised bool     `json:"pseudonymised"`
+	Dir           string   `json:"dir"`   // where the site keeps it
+	Files         []string `json:"files"` // within Dir; none: every regular file
+}
+
+// Slice is what the rules may know of a slice. Made by a [Catalogue]; the zero
+// Slice is denied.
+type Slice struct {
+	Name          string   `json:"name"`
+	Dataset       string   `json:"dataset"`
+	Class         Class    `json:"class"`
+	Pseudonymised bool     `json:"pseudonymised"`
+	Origin        string   `json:"origin"`
+	Purposes      []string `json:"purposes"`
+	Basis         string   `json:"basis"`
+}
+
+// Catalogue is every dataset of a site. Made by [NewCatalogue]; the zero
+// Catalogue has none.
+type Catalogue struct {
+	digest string
+	slices map[string]Slice
+}
+
+// NewCatalogue checks the datasets. A slice may be of a lower class than its
+// dataset only if it is pseudonymised, and then never below personal.
+func NewCatalogue(ds []Dataset) (*Catalogue, error) {
+	c := &Catalogue{slices: map[string]Slice{}}
+	seen := map[string]bool{}
+	for _, d := range ds {
+		if err := d.check(); err != nil {
+			return nil, fmt.Errorf("read catalogue: dataset %q: %w", d.ID, err)
+		}
+		if seen[d.ID] {
+			return nil, fmt.Errorf("read catalogue: dataset %q is there twice", d.ID)
+		}
+		seen[d.ID] = true
+		for _, spec := range d.Slices {
+			s, err := d.slice(spec)
+			if err != nil {
+				return nil, fmt.Errorf("read catalogue: slice %q: %w", spec.Name, err)
+			}
+			if _, twice := c.slices[s.Name]; twice {
+				return nil, fmt.Errorf("read catalogue: slice %q is there twice", s.Name)
+			}
+			c.slices[s.Name] = s
+		}
+	}
+	sorted := slices.SortedFunc(slices.Values(ds), func(a, b Dataset) int { return cmp.Compare(a.ID, b.ID) })
+	b, err := json.Marshal(sorted)
+	if err != nil {
+		return nil, fmt.Errorf("read catalogue: %w", err)
+	}
+	c.digest = digest(b)
+	return c, nil
+}
+
+// check reports the first thing a dataset lacks.
+func (d Dataset) check() error {
+	switch {
+	case !isPart(d.ID):
+		return fmt.Errorf("id is not a plain lower-case name")
+	case d.Title == "" || d.Owner == "" || d.Basis == "":
+		return fmt.Errorf("title, owner or basis is missing")
+	case !d.Class.Known():
+		return fmt.Errorf("class is missing")
+	case !isCountry(d.Origin):
+		return fmt.Errorf("origin %q is no ISO 3166-1 country", d.Origin)
+	case !areNames(d.Purposes):
+		return fmt.Errorf("purposes %q are not plain lower-case names", d.Purposes)
+	}
+	return nil
+}
+
+// slice joins what the dataset and the spec say.
+func (d Dataset) slice(spec SliceSpec) (Slice, error) {
+	class := cmp.Or(spec.Class, d.Class)
+	switch {
+	case !isSliceName(spec.Name) || !strings.HasPrefix(spec.Name, d.ID+"/"):
+		return Slice{}, fmt.Errorf("name is not %s/ and a plain lower-case name", d.ID)
+	case !class.Known():
+		return Slice{}, fmt.Errorf("class is unknown")
+	case class < d.Class && !spec.Pseudonymised:
+		return Slice{}, fmt.Errorf("class %v is lower than the dataset's %v, and it is not pseudonymised", class, d.Class)
+	case class < min(d.Class, Personal):
+		return Slice{}, fmt.Errorf("class %v: pseudonymised data stays personal", class)
+	case spec.Dir == "":
+		return Slice{}, fmt.Errorf("dir is missing")
+	}
+	return Slice{Name: spec.Name, Dataset: d.ID, Class: class, Pseudonymised: spec.Pseudonymised, Origin: d.Origin,
+		Purposes: slices.Sorted(slices.Values(d.Purposes)), Basis: d.Basis}, nil
+}
+
+// Slice returns the facts of the slice of that name, or an error.
+func (c *Catalogue) Slice(name string) (Slice, error) {
+	if c != nil {
+		if s, ok := c.slices[name]; ok {
+			s.Purposes = slices.Clone(s.Purposes)
+			return s, nil
+		}
+	}
+	return Slice{}, fmt.Errorf("look up slice %q: not in the catalogue", name)
+}
+
+// Names returns the names of all slices, sorted.
+func (c *Catalogue) Names() []string {
+	if c == nil {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(c.slices))
+}
+
+// Digest names the catalogue's content: "sha256:…". The zero Catalogue has none.
+func (c *Catalogue) Digest() string {
+	if c == nil {
+		return ""
+	}
+	return c.digest
+}
+
+// isSliceName reports whether s is "dataset/slice", both plain names.
+func isSliceName(s string) bool {
+	d, n, ok := strings.Cut(s, "/")
+	return ok && isPart(d) && isName(n)
+}
+
+// areNames reports whether there are names, all plain and no two the same.
+func areNames(names []string) bool {
+	for i, n := range names {
+		if !isName(n) || slices.Contains(names[:i], n) {
+			return false
+		}
+	}
+	return len(names) > 0
+}
