@@ -1,0 +1,49 @@
+package burst
+
+import "slices"
+
+// stepProve folds the events between a node and its first credential.
+func stepProve(s State, e Event) (State, bool) {
+	switch b := e.Body.(type) {
+	case *Unproven:
+		if s.Phase != Booting || b.Attempt != s.Attempt {
+			return s, false
+		}
+	case *PlacedAt:
+		if s.Phase != Booting || b.Attempt != s.Attempt || b.Instance != s.Node.ID {
+			return s, false
+		}
+		s.Phase, s.Place, s.Level, s.NodeKey = Placed, &b.Place, b.Level, b.NodeKey
+	case *Denied:
+		if s.Phase != Placed {
+			return s, false
+		}
+		s.Phase, s.Stopped = Deleting, &Stop{Why: WhyDenied, Detail: b.Verdict.Why, By: b.StopBy}
+	case *Cleared:
+		if s.Phase != Placed {
+			return s, false
+		}
+		s.Phase = Granted
+		s.Grant = &Grant{ID: b.Grant, Sealed: b.Sealed, Index: e.Index, Expires: b.Expires, NodeKey: b.NodeKey}
+	case *IssueIntent:
+		if (s.Phase != Granted && s.Phase != Running) || b.Grant != s.Grant.ID {
+			return s, false
+		}
+		s.Issuing = b.CSR
+	case *Issued:
+		if s.Grant == nil || s.Issuing == "" || b.Grant != s.Grant.ID {
+			return s, false
+		}
+		s.Issuing = ""
+		s.Serials = append(slices.Clone(s.Serials), Serial{Number: b.Serial, NotAfter: b.NotAfter})
+		switch s.Phase {
+		case Granted:
+			s.Phase = Running
+		case Unmount, Revoking, Probing, Deleting: // stopped while it was being signed
+			s.Phase = Revoking
+		}
+	default:
+		return s, false
+	}
+	return s, true
+}

@@ -1,0 +1,52 @@
+package burst
+
+import (
+	"maps"
+	"slices"
+)
+
+// stepServe folds what happens while a credential is out. A window opens only
+// while the burst runs; it may close at any later time, since bytes already on
+// the wire are counted whatever happened since.
+func stepServe(s State, e Event) (State, bool) {
+	switch b := e.Body.(type) {
+	case *Window:
+		if s.Phase != Running || b.Grant != s.Grant.ID || b.N != s.WindowN+1 || b.Bytes <= 0 {
+			return s, false
+		}
+		s.Windows = cloned(s.Windows)
+		s.Windows[b.N] = b.Bytes
+		s.WindowN, s.Allowed = b.N, s.Allowed+b.Bytes
+	case *Served:
+		limit, open := s.Windows[b.N]
+		if !open || s.Grant == nil || b.Grant != s.Grant.ID || b.Bytes < 0 || b.Bytes > limit {
+			return s, false
+		}
+		s.Windows = cloned(s.Windows)
+		delete(s.Windows, b.N)
+		s.Allowed, s.Served = s.Allowed-limit, s.Served+b.Bytes
+	case *Started:
+		return s, s.Phase == Running && b.Grant == s.Grant.ID
+	case *Progress:
+		if s.Phase != Running || b.Grant != s.Grant.ID {
+			return s, false
+		}
+		s.Epoch = b.Epoch
+	case *Artefact:
+		if (s.Phase != Running && s.Phase != Unmount) || b.Grant != s.Grant.ID {
+			return s, false
+		}
+		s.Artefacts = append(slices.Clone(s.Artefacts), *b)
+	default:
+		return s, false
+	}
+	return s, true
+}
+
+// cloned copies a map of windows, so that older states keep theirs.
+func cloned(m map[int]int64) map[int]int64 {
+	if m == nil {
+		return map[int]int64{}
+	}
+	return maps.Clone(m)
+}

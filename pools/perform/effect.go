@@ -1,0 +1,168 @@
+package perform
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/burstctl/burstctl/policy"
+	"github.com/burstctl/burstctl/pools"
+	"github.com/burstctl/burstctl/pools/burst"
+	"github.com/burstctl/burstctl/residency"
+)
+
+// do carries out one effect: intent, deed, outcome.
+func (e *Engine) do(ctx context.Context, l *life, f burst.Effect) error {
+	s := l.now()
+	switch f.Do {
+	case burst.DoDecide:
+		return e.decide(l, s)
+	case burst.DoLaunch:
+		return e.launch(ctx, l, s, f)
+	case burst.DoRevoke:
+		return e.revoke(ctx, l, f)
+	case burst.DoProbe:
+		return e.probe(ctx, l, f)
+	case burst.DoDelete:
+		return e.delete(ctx, l, s, f)
+	case burst.DoSettle:
+		return e.settle(l, s)
+	case burst.DoEnd:
+		return e.enter(l, controller, &burst.Over{Outcome: outcome(s)})
+	}
+	return fmt.Errorf("do %q: no such effect", f.Do)
+}
+
+// decide makes the first decision and reserves its worst case before it is entered.
+func (e *Engine) decide(l *life, s burst.State) error {
+	e.lawMu.RLock()
+	defer e.lawMu.RUnlock()
+	law := e.law
+	ask, err := law.ask(s.Request)
+	d := policy.Decision{Refusal: "the slice is not in the catalogue"}
+	if err == nil {
+		d = policy.Decide(s.Request, policy.World{
+			Offers:      e.Offers,
+			Screen:      func(a residency.Address) residency.Verdict { return law.Rules.Screen(law.Places, ask, a) },
+			Left:        e.Ledger.Left(s.Request.Job.Team),
+			Unavailable: s.Tried,
+			MaxLease:    e.Timing.MaxLease,
+		})
+		if d.Plan == nil {
+			d.Alternative = law.Rules.Nearest(law.Places, law.Catalogue, ask, e.addresses())
+		}
+	}
+	if d.Plan != nil {
+		if err := e.Ledger.Reserve(account(l.claim, s.Attempt+1), s.Request.Job.Team, d.Plan.Reserve); err != nil {
+			return fmt.Errorf("reserve %v for %s: %w", d.Plan.Reserve, l.claim, err) // another burst was faster: decide again
+		}
+	}
+	return e.enter(l, controller, &burst.Decided{Decision: d})
+}
+
+// addresses are the claimed places of all offers.
+func (e *Engine) addresses() []residency.Address {
+	as := make([]residency.Address, len(e.Offers))
+	for i, o := range e.Offers {
+		as[i] = o.At
+	}
+	return as
+}
+
+// ask is the question the rules are asked about a request.
+func (law InForce) ask(r policy.Request) (residency.Ask, error) {
+	slice, err := law.Catalogue.Slice(r.Job.Slice)
+	return residency.Ask{Slice: slice, Purpose: r.Job.Purpose, Team: r.Job.Team, Site: r.Site}, err
+}
+
+// launch enters the intent, then calls the driver until its answer is certain.
+func (e *Engine) launch(ctx context.Context, l *life, s burst.State, f burst.Effect) error {
+	if f.NeedsIntent {
+		now := time.Now().UTC().Truncate(time.Millisecond)
+		data := e.UserData
+		data.Claim, data.Attempt = l.claim, s.Attempt
+		plan := s.Decision.Plan
+		launch := pools.Launch{Claim: l.claim, Attempt: s.Attempt, Offer: plan.Offer, Expires: now.Add(plan.Lease), UserData: data}
+		intent := &burst.LaunchIntent{Launch: launch, Token: launch.Token(), BootBy: now.Add(min(e.Timing.Boot, plan.Lease))}
+		if err := e.enter(l, controller, intent); err != nil {
+			return err
+		}
+		s = l.now()
+	}
+	node, err := e.Fleet.Launch(ctx, *s.Launch)
+	failed := &burst.LaunchFailed{Attempt: s.Attempt, Offer: s.Launch.Offer.Key()}
+	switch {
+	case err == nil:
+		return e.enter(l, controller, &burst.Launched{Node: node})
+	case errors.Is(err, pools.ErrCapacity), errors.Is(err, pools.ErrQuota):
+		failed.Why = err.Error()
+	case errors.Is(err, pools.ErrRefused):
+		failed.Why, failed.Final = err.Error(), true
+	default: // unknown: it stays reserved and is asked again with the same token
+		return fmt.Errorf("launch %s: %w", s.Launch.Offer.Key(), err)
+	}
+	return e.enter(l, controller, failed)
+}
+
+// revoke withdraws one credential.
+func (e *Engine) revoke(ctx context.Context, l *life, f burst.Effect) error {
+	if f.NeedsIntent {
+		if err := e.enter(l, controller, &burst.RevokeIntent{Serial: f.Serial}); err != nil {
+			return err
+		}
+	}
+	if err := e.Issuer.Revoke(ctx, f.Serial); err != nil {
+		return fmt.Errorf("revoke %s: %w", f.Serial, err)
+	}
+	by := time.Now().UTC().Truncate(time.Millisecond).Add(e.Timing.Probe)
+	return e.enter(l, controller, &burst.Revoked{Serial: f.Serial, ProbeBy: by})
+}
+
+// probe asks the issuer, since the node did not try its old credential in time.
+func (e *Engine) probe(ctx context.Context, l *life, f burst.Effect) error {
+	revoked, err := e.Issuer.Revoked(ctx, f.Serial)
+	if err != nil {
+		return fmt.Errorf("probe %s: %w", f.Serial, err)
+	}
+	p := &burst.Probed{Serial: f.Serial, Refused: revoked, By: "issuer", Detail: "the node did not try it in time"}
+	if err := e.enter(l, controller, p); err != nil {
+		return err
+	}
+	if !revoked {
+		return fmt.Errorf("probe %s: the issuer says that it is still good", f.Serial)
+	}
+	return nil
+}
+
+// delete asks for the node's end until its absence is proven.
+func (e *Engine) delete(ctx context.Context, l *life, s burst.State, f burst.Effect) error {
+	if f.NeedsIntent {
+		if err := e.enter(l, controller, &burst.DeleteIntent{Node: s.Node.ID}); err != nil {
+			return err
+		}
+	}
+	err := e.Fleet.Delete(ctx, *s.Node)
+	if errors.Is(err, pools.ErrGone) {
+		return e.enter(l, controller, &burst.Gone{Node: s.Node.ID})
+	}
+	if err == nil {
+		err = errors.New("still there")
+	}
+	return fmt.Errorf("delete node %s: %w", s.Node.ID, err)
+}
+
+// settle closes the attempt's account at what it ran for.
+func (e *Engine) settle(l *life, s burst.State) error {
+	ran := max(s.GoneAt.Sub(s.Node.Launched), 0)
+	plan := s.Decision.Plan
+	return e.enter(l, controller, &burst.Settled{Attempt: s.Attempt, Reserved: plan.Reserve, Spent: plan.Offer.PerHour.For(ran), Ran: ran})
+}
+
+// outcome says in a word how a burst ended.
+func outcome(s burst.State) string {
+	if s.Stopped != nil {
+		return s.Stopped.Why
+	}
+	return s.Outcome
+}

@@ -1,0 +1,160 @@
+package perform
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/burstctl/burstctl/policy"
+	"github.com/burstctl/burstctl/pools/burst"
+	"github.com/burstctl/burstctl/residency/audit"
+)
+
+// controller is the actor of what the engine does by itself.
+const controller = "controller"
+
+// enter makes bodies durable, as one batch, and folds them. It is the only way
+// a burst's state changes while the engine lives. What does not follow in the
+// burst's state is refused before it reaches the log.
+func (e *Engine) enter(l *life, actor string, bodies ...burst.Body) error {
+	_, err := e.enterAll(l, actor, bodies...)
+	return err
+}
+
+// enterOne enters one body and returns its leaf.
+func (e *Engine) enterOne(l *life, actor string, body burst.Body) (audit.Leaf, error) {
+	leaves, err := e.enterAll(l, actor, body)
+	if err != nil {
+		return audit.Leaf{}, err
+	}
+	return leaves[0], nil
+}
+
+func (e *Engine) enterAll(l *life, actor string, bodies ...burst.Body) ([]audit.Leaf, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	at := time.Now().UTC().Truncate(time.Millisecond)
+	entries := make([]audit.Entry, len(bodies))
+	next := l.state
+	for i, body := range bodies {
+		ev := burst.Event{Claim: l.claim, At: at, Actor: actor, Body: body}
+		if !burst.Accepts(next, ev) {
+			return nil, fmt.Errorf("enter %s of %s in phase %q: %w", body.Kind(), l.claim, next.Phase, errOrder)
+		}
+		next, _ = burst.Step(next, ev)
+		raw, err := audit.Canonical(body)
+		if err != nil {
+			return nil, fmt.Errorf("encode %s of %s: %w", body.Kind(), l.claim, err)
+		}
+		entries[i] = audit.Entry{V: 1, Code: burst.Kinds[body.Kind()].Code, Kind: body.Kind(), Burst: l.claim,
+			At: at, Actor: actor, Body: raw}
+	}
+	leaves, err := e.append(entries...)
+	if err != nil {
+		return nil, err
+	}
+	for _, leaf := range leaves {
+		if err := e.apply(l, leaf); err != nil {
+			return nil, err
+		}
+	}
+	l.pulse.beat()
+	e.pulse.beat()
+	return leaves, nil
+}
+
+// append makes entries durable. An error is final: what the log may or may not
+// hold is found out by the next start, from the disk.
+func (e *Engine) append(entries ...audit.Entry) ([]audit.Leaf, error) {
+	if err := context.Cause(e.ctx); err != nil {
+		return nil, fmt.Errorf("enter in log: engine has stopped: %w", err)
+	}
+	first, err := e.Log.Enter(context.WithoutCancel(e.ctx), entries...)
+	if err != nil {
+		err = fmt.Errorf("enter in log: %w", err)
+		e.fatal(err)
+		return nil, err
+	}
+	leaves := make([]audit.Leaf, len(entries))
+	for i, entry := range entries {
+		leaves[i] = audit.Leaf{Index: first + int64(i), Entry: entry}
+		if e.Observe != nil {
+			e.Observe(leaves[i])
+		}
+	}
+	return leaves, nil
+}
+
+// fold takes one entry of the log, in recovery.
+func (e *Engine) fold(leaf audit.Leaf) error {
+	if leaf.Entry.Burst == "" {
+		return e.foldHouse(leaf)
+	}
+	l := e.bursts[leaf.Entry.Burst]
+	if l == nil {
+		l = &life{claim: leaf.Entry.Burst, pulse: newPulse()}
+		e.bursts[l.claim] = l
+		e.order = append(e.order, l.claim)
+	}
+	return e.apply(l, leaf)
+}
+
+// apply folds one durable entry into its burst and into the ledger, live and
+// in recovery alike.
+func (e *Engine) apply(l *life, leaf audit.Leaf) error {
+	kind, ok := burst.Kinds[leaf.Entry.Kind]
+	if !ok || kind.Code != leaf.Entry.Code {
+		return fmt.Errorf("fold entry %d: kind %q with code %q is unknown", leaf.Index, leaf.Entry.Kind, leaf.Entry.Code)
+	}
+	body := kind.New()
+	if err := audit.DecodeStrict(leaf.Entry.Body, body); err != nil {
+		return fmt.Errorf("fold entry %d: %w", leaf.Index, err)
+	}
+	ev := burst.Event{Claim: l.claim, At: leaf.Entry.At, Actor: leaf.Entry.Actor, Index: leaf.Index, Body: body}
+	if !burst.Accepts(l.state, ev) {
+		return fmt.Errorf("fold entry %d: %s of %s in phase %q: %w", leaf.Index, leaf.Entry.Kind, l.claim, l.state.Phase, errOrder)
+	}
+	l.state, _ = burst.Step(l.state, ev)
+	return e.account(l.state, body)
+}
+
+// account keeps the ledger in step with the log. Both calls may be repeated.
+func (e *Engine) account(s burst.State, body burst.Body) error {
+	switch b := body.(type) {
+	case *burst.Decided:
+		if b.Decision.Plan != nil {
+			return e.Ledger.Reserve(account(s.Claim, s.Attempt), s.Request.Job.Team, b.Decision.Plan.Reserve)
+		}
+	case *burst.LaunchFailed:
+		return e.Ledger.Settle(account(s.Claim, b.Attempt), nothing(s.Decision.Plan.Reserve))
+	case *burst.Settled:
+		return e.Ledger.Settle(account(s.Claim, b.Attempt), b.Spent)
+	case *burst.Over:
+		if s.Decision.Plan != nil && s.Settled == nil && s.Launch == nil {
+			return e.Ledger.Settle(account(s.Claim, s.Attempt), nothing(s.Decision.Plan.Reserve))
+		}
+	}
+	return nil
+}
+
+// account names one attempt of a claim in the ledger.
+func account(claim string, attempt int) string { return fmt.Sprintf("%s/%d", claim, attempt) }
+
+// nothing is no money in m's currency.
+func nothing(m policy.Money) policy.Money { return policy.Money{Currency: m.Currency} }
+
+// house makes one entry about the house itself durable.
+func (e *Engine) house(code, kind, actor string, body any) error {
+	raw, err := audit.Canonical(body)
+	if err != nil {
+		return fmt.Errorf("encode %s: %w", kind, err)
+	}
+	entry := audit.Entry{V: 1, Code: code, Kind: kind, At: time.Now().UTC().Truncate(time.Millisecond), Actor: actor,
+		Body: json.RawMessage(raw)}
+	if _, err := e.append(entry); err != nil {
+		return err
+	}
+	e.pulse.beat()
+	return nil
+}

@@ -1,0 +1,168 @@
+package perform
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/burstctl/burstctl/policy"
+	"github.com/burstctl/burstctl/pools/burst"
+	"github.com/burstctl/burstctl/residency"
+	"github.com/burstctl/burstctl/residency/audit"
+)
+
+// Submitted is a job handed in for a site; it waits there until the site asks
+// for a burst. Entered as kind "job-submitted", code 0107.
+type Submitted struct {
+	ID   string     `json:"id"`
+	Site string     `json:"site"`
+	Job  policy.Job `json:"job"`
+	At   time.Time  `json:"-"` // the entry's
+	By   string     `json:"-"` // the entry's actor
+}
+
+// opened and law are entries about the house: 0901 and 0501.
+type (
+	opened struct {
+		Size int64 `json:"size"` // of the log found
+		Live int   `json:"live"` // bursts under way
+	}
+	law struct {
+		Rules     string `json:"rules"`
+		Places    string `json:"places"`
+		Catalogue string `json:"catalogue"`
+	}
+	beat struct {
+		N int64 `json:"n"` // counts from 1 since the controller opened
+	}
+)
+
+// Submit enters a job for a site.
+func (e *Engine) Submit(actor, site string, job policy.Job) (Submitted, error) {
+	if err := job.Check(); err != nil {
+		return Submitted{}, err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	s := Submitted{ID: fmt.Sprintf("job-%d", len(e.jobs)+1), Site: site, Job: job, By: actor, At: time.Now().UTC()}
+	if err := e.house("0107", "job-submitted", actor, s); err != nil {
+		return Submitted{}, err
+	}
+	e.jobs = append(e.jobs, s)
+	return s, nil
+}
+
+// Jobs returns every job handed in, oldest first.
+func (e *Engine) Jobs() []Submitted {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return append([]Submitted(nil), e.jobs...)
+}
+
+// foldHouse folds an entry about the house itself.
+func (e *Engine) foldHouse(leaf audit.Leaf) error {
+	if leaf.Entry.Kind != "job-submitted" {
+		return nil
+	}
+	var s Submitted
+	if err := audit.DecodeStrict(leaf.Entry.Body, &s); err != nil {
+		return fmt.Errorf("fold entry %d: %w", leaf.Index, err)
+	}
+	s.At, s.By = leaf.Entry.At, leaf.Entry.Actor
+	e.jobs = append(e.jobs, s)
+	return nil
+}
+
+// Ask takes a site's signed request. The claim is entered once; asking again,
+// however late or often, changes nothing. It returns only when the request is
+// durable, so that the bus may forget it.
+func (e *Engine) Ask(r policy.Request, digest string) error {
+	if err := r.Check(); err != nil {
+		return err
+	}
+	e.asks.Lock()
+	defer e.asks.Unlock()
+	if _, err := e.find(r.ID); err == nil {
+		return nil
+	}
+	l := &life{claim: r.ID, pulse: newPulse()}
+	if err := e.enter(l, "edge:"+r.Site, &burst.Requested{Request: r, Digest: digest}); err != nil {
+		return err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.bursts[r.ID] = l
+	e.order = append(e.order, r.ID)
+	e.start(l)
+	return nil
+}
+
+// open enters that the controller runs, and under which law.
+func (e *Engine) open() error {
+	live := 0
+	for _, s := range e.Bursts() {
+		if s.Live() {
+			live++
+		}
+	}
+	if err := e.house("0901", "opened", controller, opened{Size: e.Log.Size(), Live: live}); err != nil {
+		return err
+	}
+	return e.enterLaw(controller, e.law)
+}
+
+func (e *Engine) enterLaw(actor string, in InForce) error {
+	return e.house("0501", "law", actor, law{in.Rules.Digest(), in.Places.Digest(), in.Catalogue.Digest()})
+}
+
+// SetLaw puts other rules, places and catalogue in force. Grants they no
+// longer permit end now.
+func (e *Engine) SetLaw(actor string, in InForce) error {
+	e.lawMu.Lock()
+	err := e.enterLaw(actor, in)
+	if err == nil {
+		e.law = in
+	}
+	e.lawMu.Unlock()
+	errs := []error{err}
+	for _, s := range e.Bursts() {
+		if v := e.still(in, s); !v.Allowed {
+			errs = append(errs, e.Stop(s.Claim, actor, burst.WhyRules, v.Why))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// still asks whether in permits what s already has. A burst without a grant
+// has nothing to lose: it will be asked about when it wants one.
+func (e *Engine) still(in InForce, s burst.State) residency.Verdict {
+	if s.Grant == nil || !s.Live() || s.Stopped != nil {
+		return residency.Verdict{Allowed: true}
+	}
+	g, err := e.grant(s)
+	if err != nil {
+		return residency.Verdict{Why: err.Error()}
+	}
+	ask, err := in.ask(s.Request)
+	if err != nil {
+		return residency.Verdict{Why: err.Error()}
+	}
+	return in.Rules.Still(in.Places, ask, g)
+}
+
+// heartbeats prove that the log was not merely silent, until ctx ends.
+func (e *Engine) heartbeats(ctx context.Context) {
+	tick := time.NewTicker(e.Timing.Heartbeat)
+	defer tick.Stop()
+	for n := int64(1); ; n++ {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if err := e.house("0900", "heartbeat", controller, beat{n}); err != nil {
+				return
+			}
+		}
+	}
+}

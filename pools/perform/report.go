@@ -1,0 +1,173 @@
+package perform
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/burstctl/burstctl/pools/burst"
+	"github.com/burstctl/burstctl/residency/audit"
+	"github.com/burstctl/burstctl/tunnel"
+)
+
+// Report enters what a node says of its job. A node can say nothing that
+// widens what it may do.
+func (e *Engine) Report(grant, serial string, r tunnel.Report) error {
+	l, s, err := e.bearer(grant, serial)
+	if err != nil {
+		return err
+	}
+	switch r.Kind {
+	case "job-started", "job-progress":
+		body, err := decode(r.Kind, r.Body)
+		if err != nil {
+			return err
+		}
+		return ignoreRepeat(e.enter(l, node(s), body))
+	case "job-finished":
+		var f tunnel.Finished
+		if err := audit.DecodeStrict(r.Body, &f); err != nil {
+			return fmt.Errorf("read report: %w", err)
+		}
+		stop := &burst.Stop{Why: burst.WhyFinished, Detail: "the job ended well", By: e.stopBy()}
+		if f.Exit != 0 {
+			stop.Why, stop.Detail = burst.WhyFailed, fmt.Sprintf("the job ended with exit code %d: %.200s", f.Exit, f.Why)
+		}
+		return ignoreRepeat(e.enter(l, node(s), stop))
+	case "unmounted":
+		return ignoreRepeat(e.enter(l, node(s), &burst.Unmounted{Confirmed: true}))
+	}
+	return fmt.Errorf("read report: kind %q is none of a node's", r.Kind)
+}
+
+// ignoreRepeat forgives a report that the state has already moved past.
+func ignoreRepeat(err error) error {
+	if errors.Is(err, errOrder) {
+		return nil
+	}
+	return err
+}
+
+// decode reads the body of a kind, strictly.
+func decode(kind string, raw json.RawMessage) (burst.Body, error) {
+	body := burst.Kinds[kind].New()
+	if err := audit.DecodeStrict(raw, body); err != nil {
+		return nil, fmt.Errorf("read %s: %w", kind, err)
+	}
+	return body, nil
+}
+
+// Work returns what a site has to do, as soon as its number is past since or
+// ctx ends.
+func (e *Engine) Work(ctx context.Context, site string, since int64) tunnel.Work {
+	w := tunnel.Work{N: e.pulse.wait(ctx, since)}
+	byJob := map[string]burst.State{}
+	for _, s := range e.Bursts() {
+		if s.Request.Site != site {
+			continue
+		}
+		byJob[s.Request.JobID] = s
+		if s.Grant != nil && s.Phase != burst.Ended && len(s.Serials) > 0 {
+			w.Grants = append(w.Grants, serving(s))
+		}
+	}
+	for _, j := range e.Jobs() {
+		if j.Site != site {
+			continue
+		}
+		s := byJob[j.ID]
+		w.Jobs = append(w.Jobs, tunnel.Waiting{ID: j.ID, Job: j.Job, Since: j.At, Claim: s.Claim,
+			Phase: string(s.Phase), Outcome: s.Outcome, Alternative: s.Decision.Alternative})
+	}
+	return w
+}
+
+func serving(s burst.State) tunnel.Serving {
+	g := tunnel.Serving{Grant: s.Grant.ID, Claim: s.Claim, Reach: s.Node.Reach, Order: order(s),
+		Outputs: s.Request.Job.Outputs, Window: s.WindowN}
+	for _, c := range s.Serials {
+		if c.Asked {
+			g.Revoked = append(g.Revoked, c.Number)
+		}
+	}
+	for n := range s.Windows {
+		g.Open = append(g.Open, n)
+	}
+	slices.Sort(g.Open)
+	return g
+}
+
+// edgeKinds are the entries a site may ask for.
+var edgeKinds = map[string]bool{"serve-intent": true, "serve-outcome": true, "artefact": true, "probed": true}
+
+// EnterFor makes one entry on behalf of a site and proves that the log holds
+// it, under a checkpoint that extends what the site's witness remembers.
+func (e *Engine) EnterFor(ctx context.Context, site string, in tunnel.Entering) (tunnel.Entered, error) {
+	l, err := e.find(in.Claim)
+	if err != nil {
+		return tunnel.Entered{}, err
+	}
+	if s := l.now(); s.Request.Site != site {
+		return tunnel.Entered{}, fmt.Errorf("enter %s for site %s: %w", in.Kind, site, ErrUnknownClaim)
+	}
+	if !edgeKinds[in.Kind] {
+		return tunnel.Entered{}, fmt.Errorf("enter %q for site %s: not an edge's to enter", in.Kind, site)
+	}
+	body, err := decode(in.Kind, in.Body)
+	if err != nil {
+		return tunnel.Entered{}, err
+	}
+	if p, ok := body.(*burst.Probed); ok {
+		p.By = "edge"
+	}
+	leaf, err := e.enterOne(l, "edge:"+site, body)
+	if err != nil {
+		return tunnel.Entered{}, err
+	}
+	return e.entered(ctx, leaf, in.Old)
+}
+
+// entered proves a leaf to a witness that remembers a tree of size old.
+func (e *Engine) entered(ctx context.Context, leaf audit.Leaf, old int64) (tunnel.Entered, error) {
+	raw, err := leaf.Entry.Encode()
+	if err != nil {
+		return tunnel.Entered{}, err
+	}
+	checkpoint, size := e.Log.CheckpointSize()
+	consistency, err := e.Log.Consistency(ctx, old, size)
+	if err != nil {
+		return tunnel.Entered{}, fmt.Errorf("prove entry %d: %w", leaf.Index, err)
+	}
+	inclusion, err := e.Log.Inclusion(ctx, leaf.Index, size)
+	if err != nil {
+		return tunnel.Entered{}, fmt.Errorf("prove entry %d: %w", leaf.Index, err)
+	}
+	return tunnel.Entered{Index: leaf.Index, Leaf: raw, Checkpoint: checkpoint,
+		Consistency: hashes(consistency), Inclusion: hashes(inclusion)}, nil
+}
+
+// Extension waits for a checkpoint larger than old, or ctx's end, and proves
+// that it extends a tree of that size.
+func (e *Engine) Extension(ctx context.Context, old int64) (tunnel.Extension, error) {
+	if err := e.Log.Wait(ctx, old); err != nil && ctx.Err() == nil {
+		return tunnel.Extension{}, err
+	}
+	checkpoint, size := e.Log.CheckpointSize()
+	proof, err := e.Log.Consistency(context.WithoutCancel(ctx), old, size)
+	return tunnel.Extension{Checkpoint: checkpoint, Consistency: hashes(proof)}, err
+}
+
+// Cosign takes a checkpoint that a site's witness has cosigned.
+func (e *Engine) Cosign(cosigned []byte) error { return e.Log.AddCosignature(cosigned) }
+
+func hashes(hs []tlog.Hash) [][32]byte {
+	out := make([][32]byte, len(hs))
+	for i, h := range hs {
+		out[i] = h
+	}
+	return out
+}

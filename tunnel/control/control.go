@@ -1,0 +1,137 @@
+// Package control is the one endpoint that nodes, edges and people call, over
+// HTTPS with TLS 1.3.
+//
+// # Who may call what
+//
+// A node without a certificate may ask for a challenge and plead with evidence
+// (/v1/node/challenge, /v1/node/hello), nothing else. With the certificate of
+// its grant it hears orders and reports. An edge (certificate of its site)
+// fetches its work, asks for entries and witnesses the log. A person comes with
+// a certificate of the house or an OIDC token; every call is a named action
+// that the role file must allow. Each role's certificates must come from that
+// role's own CA: the CA that signs grants cannot make an edge or a user.
+//
+// Authorisation is checked on every request, never remembered by connection.
+//
+// # Non-goals
+//
+// No slice byte passes here; those travel the road (tunnel/slice).
+package control
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/burstctl/burstctl/policy"
+	"github.com/burstctl/burstctl/tunnel"
+	"github.com/burstctl/burstctl/tunnel/slice"
+)
+
+// Pleader hears nodes that have no credential yet.
+type Pleader interface {
+	Challenge(claim string, attempt int) (nonce, grant string, err error)
+	Hello(ctx context.Context, h tunnel.Hello) (tunnel.Answer, error)
+}
+
+// Bearer hears nodes by their grant's credential. An error that wraps the
+// server's Refused means the credential is no longer good.
+type Bearer interface {
+	Orders(ctx context.Context, grant, serial string, since int64) (tunnel.Order, int64, error)
+	Report(grant, serial string, r tunnel.Report) error
+}
+
+// Site hears edges.
+type Site interface {
+	Work(ctx context.Context, site string, since int64) tunnel.Work
+	EnterFor(ctx context.Context, site string, in tunnel.Entering) (tunnel.Entered, error)
+}
+
+// Witnessed is the log as a witness sees it.
+type Witnessed interface {
+	Extension(ctx context.Context, old int64) (tunnel.Extension, error)
+	Cosign(cosigned []byte) error
+}
+
+// Desk hears people. Actor is who asks; it has been allowed to.
+type Desk interface {
+	Submit(actor, site string, job policy.Job) (JobInfo, error)
+	Status() Status
+	Do(ctx context.Context, actor, action, claim, reason string) error
+}
+
+// Server is the endpoint. Fields left nil refuse what they would answer.
+type Server struct {
+	Domain   string
+	House    *x509.CertPool // signs edges, users and the controller
+	Grants   *x509.CertPool // signs grants, nothing else
+	Pleader  Pleader
+	Bearer   Bearer
+	Site     Site
+	Log      Witnessed
+	Desk     Desk
+	Allow    func(actor string, groups []string, action string) error                         // nil allows nothing
+	Token    func(ctx context.Context, raw string) (actor string, groups []string, err error) // nil takes no tokens
+	Refused  error                                                                            // the engine's sentinel for a credential that is no longer good
+	Unknown  error                                                                            // the engine's sentinel for a claim it does not know
+	LongPoll time.Duration                                                                    // how long a poll may hang; 0 is 10 s
+	Logger   *slog.Logger
+}
+
+// TLS is the server side's configuration: TLS 1.3, certificates asked for and
+// checked per request, no session tickets.
+func (s *Server) TLS(cert func() (*tls.Certificate, error)) *tls.Config {
+	return &tls.Config{
+		MinVersion:             tls.VersionTLS13,
+		ClientAuth:             tls.RequestClientCert,
+		SessionTicketsDisabled: true,
+		GetCertificate:         func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return cert() },
+		NextProtos:             []string{"http/1.1"},
+	}
+}
+
+// peer identifies the caller by certificate, now. No certificate is an error.
+func (s *Server) peer(r *http.Request, roles ...tunnel.Role) (slice.Peer, error) {
+	if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {
+		return slice.Peer{}, errors.New("identify caller: no certificate")
+	}
+	roots := s.House
+	for _, role := range roles {
+		if role == tunnel.RoleGrant {
+			roots = s.Grants
+		}
+	}
+	return slice.VerifyPeer(*r.TLS, slice.Want{Roots: roots, Domain: s.Domain, Roles: roles, Usage: x509.ExtKeyUsageClientAuth})
+}
+
+// caller identifies a person: by certificate, or by token where there is none.
+func (s *Server) caller(r *http.Request) (actor string, groups []string, err error) {
+	if raw, ok := bearerToken(r); ok && s.Token != nil {
+		return s.Token(r.Context(), raw)
+	}
+	p, err := s.peer(r, tunnel.RoleUser)
+	if err != nil {
+		return "", nil, err
+	}
+	return "user:" + p.Identity.Name, nil, nil
+}
+
+// allowed identifies a person and asks whether it may do the action.
+func (s *Server) allowed(r *http.Request, action string) (string, error) {
+	actor, groups, err := s.caller(r)
+	if err != nil {
+		return "", problem{http.StatusUnauthorized, "BRS-4001", err}
+	}
+	if s.Allow == nil {
+		return "", problem{http.StatusForbidden, "BRS-4003", fmt.Errorf("allow %s: no roles are configured", action)}
+	}
+	if err := s.Allow(actor, groups, action); err != nil {
+		return "", problem{http.StatusForbidden, "BRS-4003", err}
+	}
+	return actor, nil
+}

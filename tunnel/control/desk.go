@@ -1,0 +1,67 @@
+package control
+
+import (
+	"time"
+
+	"github.com/burstctl/burstctl/policy"
+)
+
+// JobInfo is a job as the controller knows it.
+type JobInfo struct {
+	ID   string     `json:"id"`
+	Site string     `json:"site"`
+	Job  policy.Job `json:"job"`
+	By   string     `json:"by"`
+}
+
+// BurstInfo is one burst in a line.
+type BurstInfo struct {
+	Claim    string       `json:"claim"`
+	Job      string       `json:"job"`
+	Site     string       `json:"site"`
+	Team     string       `json:"team"`
+	Slice    string       `json:"slice"`
+	Phase    string       `json:"phase"`
+	Outcome  string       `json:"outcome,omitempty"`
+	Offer    string       `json:"offer,omitempty"`
+	Place    string       `json:"place,omitempty"` // proven
+	Level    string       `json:"level,omitempty"`
+	Node     string       `json:"node,omitempty"`
+	Asked    time.Time    `json:"asked"`
+	Expires  time.Time    `json:"expires"`
+	Served   int64        `json:"served_bytes"`
+	Reserved policy.Money `json:"reserved"`
+	Spent    policy.Money `json:"spent"`
+
+	Decision policy.Decision `json:"decision"`
+}
+
+// Status is what a person may see of the controller.
+type Status struct {
+	Size     int64       `json:"log_size"`
+	Cosigned int64       `json:"log_cosigned"`
+	Jobs     []JobInfo   `json:"jobs"`
+	Bursts   []BurstInfo `json:"bursts"`
+}
+
+// Actions a person may ask for, as the role file names them.
+const (
+	ActionSubmit = "job.submit"
+	ActionList   = "burst.list"
+	ActionRevoke = "burst.revoke"
+	ActionReload = "rules.reload"
+	ActionRotate = "keys.rotate"
+)
+
+// submission and deed are request bodies of a desk.
+type (
+	submission struct {
+		Site string     `json:"site"`
+		Job  policy.Job `json:"job"`
+	}
+	deed struct {
+		Action string `json:"action"`
+		Claim  string `json:"claim"`
+		Reason string `json:"reason"`
+	}
+)
