@@ -142,7 +142,7 @@ func (e *Engine) delete(ctx context.Context, l *life, s burst.State, f burst.Eff
 			return err
 		}
 	}
-	err := e.Fleet.Delete(ctx, *s.Node)
+	err := e.Fleet.Delete(ctx, s.Node.ID)
 	if errors.Is(err, pools.ErrGone) {
 		return e.enter(l, controller, &burst.Gone{Node: s.Node.ID})
 	}

@@ -124,7 +124,7 @@ func (e *Engine) account(s burst.State, body burst.Body) error {
 	switch b := body.(type) {
 	case *burst.Decided:
 		if b.Decision.Plan != nil {
-			return e.Ledger.Reserve(account(s.Claim, s.Attempt), s.Request.Job.Team, b.Decision.Plan.Reserve)
+			return e.Ledger.Replay(account(s.Claim, s.Attempt), s.Request.Job.Team, b.Decision.Plan.Reserve)
 		}
 	case *burst.LaunchFailed:
 		return e.Ledger.Settle(account(s.Claim, b.Attempt), nothing(s.Decision.Plan.Reserve))

@@ -47,7 +47,7 @@ import (
 type Fleet interface {
 	Launch(ctx context.Context, l pools.Launch) (pools.Node, error)
 	List(ctx context.Context) ([]pools.Node, error)
-	Delete(ctx context.Context, n pools.Node) error
+	Delete(ctx context.Context, id string) error
 }
 
 // Issuer signs and revokes the credentials of grants.
@@ -57,11 +57,22 @@ type Issuer interface {
 	Revoked(ctx context.Context, serial string) (bool, error)
 }
 
+// Budget is asked before money is promised.
+type Budget interface {
+	Reserve(claim, team string, m policy.Money) error
+	Left(team string) policy.Money
+}
+
+// Books follow the log; both calls may be repeated.
+type Books interface {
+	Replay(claim, team string, m policy.Money) error
+	Settle(claim string, spent policy.Money) error
+}
+
 // Ledger keeps budgets: reserved before the intent, settled once.
 type Ledger interface {
-	Reserve(claim, team string, m policy.Money) error
-	Settle(claim string, spent policy.Money) error
-	Left(team string) policy.Money
+	Budget
+	Books
 }
 
 // InForce is the law a decision is made under. It is replaced whole.

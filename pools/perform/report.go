@@ -137,17 +137,12 @@ func (e *Engine) entered(ctx context.Context, leaf audit.Leaf, old int64) (tunne
 	if err != nil {
 		return tunnel.Entered{}, err
 	}
-	checkpoint, size := e.Log.CheckpointSize()
-	consistency, err := e.Log.Consistency(ctx, old, size)
+	x, err := e.Log.Extend(ctx, old, leaf.Index)
 	if err != nil {
-		return tunnel.Entered{}, fmt.Errorf("prove entry %d: %w", leaf.Index, err)
+		return tunnel.Entered{}, err
 	}
-	inclusion, err := e.Log.Inclusion(ctx, leaf.Index, size)
-	if err != nil {
-		return tunnel.Entered{}, fmt.Errorf("prove entry %d: %w", leaf.Index, err)
-	}
-	return tunnel.Entered{Index: leaf.Index, Leaf: raw, Checkpoint: checkpoint,
-		Consistency: hashes(consistency), Inclusion: hashes(inclusion)}, nil
+	return tunnel.Entered{Index: leaf.Index, Leaf: raw, Checkpoint: x.Checkpoint,
+		Consistency: hashes(x.Consistency), Inclusion: hashes(x.Inclusion)}, nil
 }
 
 // Extension waits for a checkpoint larger than old, or ctx's end, and proves
@@ -156,9 +151,8 @@ func (e *Engine) Extension(ctx context.Context, old int64) (tunnel.Extension, er
 	if err := e.Log.Wait(ctx, old); err != nil && ctx.Err() == nil {
 		return tunnel.Extension{}, err
 	}
-	checkpoint, size := e.Log.CheckpointSize()
-	proof, err := e.Log.Consistency(context.WithoutCancel(ctx), old, size)
-	return tunnel.Extension{Checkpoint: checkpoint, Consistency: hashes(proof)}, err
+	x, err := e.Log.Extend(context.WithoutCancel(ctx), old, -1)
+	return tunnel.Extension{Checkpoint: x.Checkpoint, Consistency: hashes(x.Consistency)}, err
 }
 
 // Cosign takes a checkpoint that a site's witness has cosigned.
