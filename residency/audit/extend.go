@@ -8,7 +8,8 @@ import (
 )
 
 // Extension is the newest checkpoint with what a witness needs to follow it: the proof that it extends a tree the
-// witness remembers and, if it was asked for, the proof that a leaf is in it. The log makes it; nobody trusts it unproven.
+// witness remembers and, if it was asked for, the proof that a leaf is in it. The log makes it; nobody trusts it
+// unproven.
 type Extension struct {
 	Checkpoint  []byte
 	Size        int64

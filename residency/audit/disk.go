@@ -1,0 +1,196 @@
+package audit
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// file is what disk.create gives: written once, synced, closed.
+type file interface {
+	Write(b []byte) (int, error)
+	Sync() error
+	Close() error
+}
+
+// disk is every way in which this package changes a file system. Tests put failures in its place.
+type disk struct {
+	create  func(name string) (file, error)
+	rename  func(from, to string) error
+	mkdir   func(name string) error
+	syncDir func(name string) error
+	remove  func(name string) error
+}
+
+func osDisk() *disk {
+	return &disk{
+		create: func(name string) (file, error) {
+			return os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
+		},
+		rename: os.Rename,
+		mkdir:  func(name string) error { return os.Mkdir(name, 0o755) },
+		syncDir: func(name string) error {
+			d, err := os.Open(name)
+			if err != nil {
+				return err
+			}
+			return errors.Join(d.Sync(), d.Close())
+		},
+		remove: os.Remove,
+	}
+}
+
+// isFull tells a disk without room, which loses nothing, from every other failure. A sync that fails is never that.
+func isFull(err error) bool {
+	return !errors.Is(err, errFinal) && (errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT))
+}
+
+// write makes a new file with data and syncs it.
+func (d *disk) write(name string, data []byte) error {
+	f, err := d.create(name)
+	if err != nil {
+		return err
+	}
+	if _, err := f.Write(data); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("%w: %w", errFinal, err)
+	}
+	return nil
+}
+
+// sync makes the names in a directory durable.
+func (d *disk) sync(dir string) error {
+	if err := d.syncDir(dir); err != nil {
+		return fmt.Errorf("%w: sync %s: %w", errFinal, dir, err)
+	}
+	return nil
+}
+
+// replace makes name hold data, whole or not at all, by way of the temporary name tmp on the same file system.
+func (d *disk) replace(tmp, name string, data []byte) error {
+	if err := d.write(tmp, data); err != nil {
+		return err
+	}
+	if err := d.rename(tmp, name); err != nil {
+		return err
+	}
+	return d.sync(filepath.Dir(name))
+}
+
+// store is the public and the private directory of a log.
+type store struct {
+	*disk
+	public, private string
+	known           map[string]bool // directories made durable by this process
+}
+
+func (s *store) state(name string) string { return filepath.Join(s.private, name) }
+
+// mkdirs makes the directories above a public file, each durable in its parent.
+func (s *store) mkdirs(name string) error {
+	dir := filepath.Dir(name)
+	if dir == "." || s.known[dir] {
+		return nil
+	}
+	if err := s.mkdirs(dir); err != nil {
+		return err
+	}
+	full := filepath.Join(s.public, dir)
+	if err := s.mkdir(full); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	if err := s.sync(filepath.Dir(full)); err != nil {
+		return err
+	}
+	s.known[dir] = true
+	return nil
+}
+
+// publish writes public files and makes them and their names durable. It returns the names that are there, also when it
+// fails, so that they can be taken back.
+func (s *store) publish(files []publicFile) (done []string, err error) {
+	var dirs []string
+	for _, f := range files {
+		if err := s.mkdirs(f.name); err != nil {
+			return done, err
+		}
+		full := filepath.Join(s.public, filepath.FromSlash(f.name))
+		if err := s.write(s.state("tmp-tile"), f.data); err != nil {
+			return done, err
+		}
+		if err := s.rename(s.state("tmp-tile"), full); err != nil {
+			return done, err
+		}
+		done = append(done, full)
+		if dir := filepath.Dir(full); len(dirs) == 0 || dirs[len(dirs)-1] != dir {
+			dirs = append(dirs, dir)
+		}
+	}
+	for _, dir := range dirs {
+		if err := s.sync(dir); err != nil {
+			return done, err
+		}
+	}
+	return done, nil
+}
+
+type publicFile struct {
+	name string
+	data []byte
+}
+
+// prune removes the partial tiles beside the given full ones. One that stays does no harm: Verify checks it.
+func (s *store) prune(full []string) {
+	for _, name := range full {
+		dir := filepath.Join(s.public, filepath.FromSlash(name)+".p")
+		partials, err := os.ReadDir(dir)
+		if err != nil {
+			continue
+		}
+		for _, p := range partials {
+			_ = s.remove(filepath.Join(dir, p.Name()))
+		}
+		_ = s.remove(dir)
+		delete(s.known, filepath.ToSlash(name)+".p")
+	}
+}
+
+// clear removes the temporary files a dead process left in the private directory.
+func (s *store) clear() error {
+	left, err := os.ReadDir(s.private)
+	if err != nil {
+		return err
+	}
+	for _, f := range left {
+		if strings.HasPrefix(f.Name(), "tmp-") {
+			if err := s.remove(s.state(f.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// lockFile takes the advisory lock of a file, made if need be; closing the file gives it back.
+func lockFile(name string, how int) (*os.File, error) {
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		err = syscall.Flock(int(f.Fd()), how)
+		if !errors.Is(err, syscall.EINTR) {
+			break
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("lock %s: held by another process: %w", name, err), f.Close())
+	}
+	return f, nil
+}
