@@ -110,7 +110,14 @@ type Serving struct {
 	Revoked []string `json:"revoked"`
 	Outputs []string `json:"outputs"` // names the node may return
 	Window  int      `json:"window"`  // the highest window number entered
-	Open    []int    `json:"open"`    // windows entered and not yet closed
+	Open    []Open   `json:"open"`    // windows entered and not yet closed
+}
+
+// Open is a serve window that nobody has closed yet. An edge that finds one it
+// does not know charges it whole: what went out before a crash is unknown.
+type Open struct {
+	N     int   `json:"n"`
+	Bytes int64 `json:"bytes"`
 }
 
 // Waiting is one job of the site.

@@ -3,6 +3,7 @@ package perform
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -50,7 +51,7 @@ func (e *Engine) enterAll(l *life, actor string, bodies ...burst.Body) ([]audit.
 		entries[i] = audit.Entry{V: 1, Code: burst.Kinds[body.Kind()].Code, Kind: body.Kind(), Burst: l.claim,
 			At: at, Actor: actor, Body: raw}
 	}
-	leaves, err := e.append(entries...)
+	leaves, err := e.append(teardown(bodies), entries...)
 	if err != nil {
 		return nil, err
 	}
@@ -64,16 +65,37 @@ func (e *Engine) enterAll(l *life, actor string, bodies ...burst.Body) ([]audit.
 	return leaves, nil
 }
 
-// append makes entries durable. An error is final: what the log may or may not
-// hold is found out by the next start, from the disk.
-func (e *Engine) append(entries ...audit.Entry) ([]audit.Leaf, error) {
+// teardown reports whether every body narrows what is out there: such entries
+// may use the reserve that the log keeps for a full disk.
+func teardown(bodies []burst.Body) bool {
+	for _, b := range bodies {
+		switch b.(type) {
+		case *burst.Denied, *burst.Served, *burst.Stop, *burst.Unmounted, *burst.RevokeIntent, *burst.Revoked, *burst.Probed,
+			*burst.DeleteIntent, *burst.Gone, *burst.Settled, *burst.Over, *burst.LaunchFailed, *burst.Launched, *burst.Issued:
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// append makes entries durable. A full disk refuses what is new and lets
+// teardown go on. Any other error is final: what the log may or may not hold
+// is found out by the next start, from the disk.
+func (e *Engine) append(reserved bool, entries ...audit.Entry) ([]audit.Leaf, error) {
 	if err := context.Cause(e.ctx); err != nil {
 		return nil, fmt.Errorf("enter in log: engine has stopped: %w", err)
 	}
-	first, err := e.Log.Enter(context.WithoutCancel(e.ctx), entries...)
+	enter := e.Log.Enter
+	if reserved {
+		enter = e.Log.EnterReserved
+	}
+	first, err := enter(context.WithoutCancel(e.ctx), entries...)
 	if err != nil {
 		err = fmt.Errorf("enter in log: %w", err)
-		e.fatal(err)
+		if !errors.Is(err, audit.ErrFull) {
+			e.fatal(err)
+		}
 		return nil, err
 	}
 	leaves := make([]audit.Leaf, len(entries))
@@ -152,7 +174,7 @@ func (e *Engine) house(code, kind, actor string, body any) error {
 	}
 	entry := audit.Entry{V: 1, Code: code, Kind: kind, At: time.Now().UTC().Truncate(time.Millisecond), Actor: actor,
 		Body: json.RawMessage(raw)}
-	if _, err := e.append(entry); err != nil {
+	if _, err := e.append(false, entry); err != nil {
 		return err
 	}
 	e.pulse.beat()

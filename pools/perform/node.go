@@ -233,7 +233,7 @@ func (e *Engine) bearer(grant, serial string) (*life, burst.State, error) {
 			continue
 		}
 		l, err := e.find(s.Claim)
-		if err != nil || !s.Serials[i].Asked {
+		if err != nil || !s.Serials[i].Revoked {
 			return l, s, err
 		}
 		return l, s, e.refuse(l, s, serial)

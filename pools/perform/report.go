@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -94,10 +95,9 @@ func serving(s burst.State) tunnel.Serving {
 			g.Revoked = append(g.Revoked, c.Number)
 		}
 	}
-	for n := range s.Windows {
-		g.Open = append(g.Open, n)
+	for _, n := range slices.Sorted(maps.Keys(s.Windows)) {
+		g.Open = append(g.Open, tunnel.Open{N: n, Bytes: s.Windows[n]})
 	}
-	slices.Sort(g.Open)
 	return g
 }
 

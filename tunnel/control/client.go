@@ -13,6 +13,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/burstctl/burstctl/policy"
@@ -70,14 +71,31 @@ type Client struct {
 	base  string
 	http  *http.Client
 	token func() (string, error)
+	house atomic.Pointer[x509.CertPool]
+}
+
+// House is the pool of the house CA: the one given, or the one the pin proved
+// on a connection made since. Before that it is empty.
+func (c *Client) House() *x509.CertPool {
+	if p := c.house.Load(); p != nil {
+		return p
+	}
+	return x509.NewCertPool()
 }
 
 // NewClient returns a client that speaks only to the domain's controller.
 func NewClient(o Options) *Client {
+	c := &Client{base: "https://" + o.Address, token: o.Token}
 	conf := &tls.Config{
 		MinVersion:         tls.VersionTLS13,
 		InsecureSkipVerify: true, // names are URI SANs: VerifyConnection does all of the verifying
-		VerifyConnection:   o.verify,
+		VerifyConnection: func(cs tls.ConnectionState) error {
+			roots, err := o.verify(cs)
+			if err == nil {
+				c.house.Store(roots)
+			}
+			return err
+		},
 		NextProtos:         []string{"http/1.1"},
 	}
 	if o.Cert != nil {
@@ -85,11 +103,12 @@ func NewClient(o Options) *Client {
 	}
 	t := &http.Transport{TLSClientConfig: conf, MaxIdleConnsPerHost: 4, IdleConnTimeout: 30 * time.Second,
 		TLSHandshakeTimeout: 5 * time.Second, ResponseHeaderTimeout: time.Minute}
-	return &Client{base: "https://" + o.Address, http: &http.Client{Transport: t}, token: o.Token}
+	c.http = &http.Client{Transport: t}
+	return c
 }
 
 // verify checks that the server is the controller, by the house CA or its pin.
-func (o Options) verify(cs tls.ConnectionState) error {
+func (o Options) verify(cs tls.ConnectionState) (*x509.CertPool, error) {
 	roots := o.Roots
 	if o.Pin != "" {
 		roots = x509.NewCertPool()
@@ -101,7 +120,7 @@ func (o Options) verify(cs tls.ConnectionState) error {
 	}
 	_, err := slice.VerifyPeer(cs, slice.Want{Roots: roots, Domain: o.Domain, Roles: []tunnel.Role{tunnel.RoleController},
 		Usage: x509.ExtKeyUsageServerAuth})
-	return err
+	return roots, err
 }
 
 // Forget drops idle connections, so that the next call uses the certificate of then.

@@ -1,0 +1,206 @@
+package agent
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/burstctl/burstctl/tunnel"
+	"github.com/burstctl/burstctl/tunnel/slice"
+)
+
+// work is the job of one grant on this node.
+type work struct {
+	agent  *Agent
+	answer tunnel.Answer
+	road   *slice.Road
+	ln     net.Listener
+	ctx    context.Context // ends when the node lets go
+	stop   context.CancelFunc
+	letGo  chan struct{}
+	once   sync.Once
+	mount  *slice.Mount // nil with a copy
+	mu     sync.Mutex
+}
+
+// open listens for the edge on the road.
+func (a *Agent) open(ctx context.Context, answer tunnel.Answer) (*work, error) {
+	ln, err := net.Listen("tcp", a.Road)
+	if err != nil {
+		return nil, fmt.Errorf("open road: %w", err)
+	}
+	w := &work{agent: a, answer: answer, ln: ln, letGo: make(chan struct{})}
+	w.ctx, w.stop = context.WithCancel(ctx)
+	w.road, err = slice.Listen(ctx, ln, slice.NodeConfig{
+		TLS:     slice.NodeTLS(a.certificate, a.house(), a.UserData.Domain, answer.Site),
+		Receipt: answer.Receipt, Logger: a.Logger,
+	})
+	if err != nil {
+		ln.Close()
+		return nil, fmt.Errorf("open road: %w", err)
+	}
+	return w, nil
+}
+
+// house is the pool that holds the house CA, which the controller's connection
+// showed and the pin in user data proves.
+func (a *Agent) house() *x509.CertPool { return a.client.House() }
+
+// run does the job once: program, slice, process, results.
+func (w *work) run(ctx context.Context) error {
+	err := w.job(ctx)
+	if w.ctx.Err() != nil {
+		return nil // told to let go meanwhile; the orders say how it ends
+	}
+	finished := tunnel.Finished{}
+	if err != nil {
+		finished = tunnel.Finished{Exit: 1, Why: err.Error()}
+		if exit, ok := errors.AsType[*exitError](err); ok {
+			finished.Exit = exit.code
+		}
+		w.agent.Logger.ErrorContext(ctx, "job failed", "error", err.Error())
+	}
+	return w.say(ctx, "job-finished", finished)
+}
+
+// job brings program and slice here, runs the one over the other and returns
+// what it left.
+func (w *work) job(ctx context.Context) error {
+	dirs := map[string]string{}
+	for _, d := range []string{"payload", "slice", "out"} {
+		dirs[d] = filepath.Join(w.agent.Scratch, d)
+		if err := os.MkdirAll(dirs[d], 0o700); err != nil {
+			return fmt.Errorf("make scratch: %w", err)
+		}
+	}
+	if w.answer.Payload != "" {
+		if err := slice.Materialize(w.ctx, w.road, w.answer.Payload, dirs["payload"], nil); err != nil {
+			return fmt.Errorf("fetch program: %w", err)
+		}
+	}
+	how, err := w.attach(dirs["slice"])
+	if err != nil {
+		return fmt.Errorf("mount slice: %w", err)
+	}
+	started := struct {
+		Grant   string `json:"grant"`
+		Mount   string `json:"mount"`
+		Payload string `json:"payload"`
+	}{w.answer.Grant, how, w.answer.Payload}
+	if err := w.say(ctx, "job-started", started); err != nil {
+		return err
+	}
+	if err := w.exec(dirs); err != nil {
+		return err
+	}
+	return w.send(dirs["out"])
+}
+
+// attach makes the slice readable below dir: mounted where that can be, else
+// as a verified copy.
+func (w *work) attach(dir string) (string, error) {
+	if w.agent.FUSE {
+		m, err := slice.MountAt(w.ctx, w.road, w.answer.Slice, dir)
+		if err == nil {
+			w.mu.Lock()
+			w.mount = m
+			w.mu.Unlock()
+			return "fuse", nil
+		}
+		if !errors.Is(err, slice.ErrNoFUSE) {
+			return "", err
+		}
+		w.agent.Logger.InfoContext(w.ctx, "no mount here, copying", "error", err.Error())
+	}
+	return "copy", slice.Materialize(w.ctx, w.road, w.answer.Slice, dir, nil)
+}
+
+// send returns the job's outputs by the road.
+func (w *work) send(out string) error {
+	root, err := os.OpenRoot(out)
+	if err != nil {
+		return fmt.Errorf("return outputs: %w", err)
+	}
+	defer root.Close()
+	for _, name := range w.answer.Job.Outputs {
+		f, err := root.Open(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("return outputs: the job left no %s", name)
+		}
+		if err != nil {
+			return fmt.Errorf("return %s: %w", name, err)
+		}
+		info, err := f.Stat()
+		if err == nil {
+			_, err = w.road.Put(w.ctx, name, f, info.Size())
+		}
+		f.Close()
+		if err != nil {
+			return fmt.Errorf("return %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// say reports until it was heard or the node is to let go.
+func (w *work) say(ctx context.Context, kind string, body any) error {
+	for {
+		err := w.agent.client.Report(ctx, kind, body)
+		if err == nil || w.ctx.Err() != nil || ctx.Err() != nil {
+			return nil
+		}
+		w.agent.Logger.DebugContext(ctx, "report not heard", "kind", kind, "error", err.Error())
+		sleep(w.ctx, retryReport)
+	}
+}
+
+// release lets go, once: the process ends, the mount is gone, the copy too.
+func (w *work) release() {
+	w.once.Do(func() {
+		w.stop()
+		close(w.letGo)
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if w.mount != nil {
+			if err := w.mount.Unmount(); err != nil {
+				w.agent.Logger.Warn("slice not unmounted", "error", err.Error())
+			}
+		}
+		for _, d := range []string{"slice", "payload", "out"} {
+			os.RemoveAll(filepath.Join(w.agent.Scratch, d))
+		}
+	})
+}
+
+func (w *work) close() {
+	w.release()
+	w.ln.Close()
+}
+
+// progress is one line a job may print: JSON with an epoch.
+type progress struct {
+	Grant  string `json:"grant"`
+	Epoch  int    `json:"epoch"`
+	Epochs int    `json:"epochs"`
+	Metric string `json:"metric"`
+	Micros int64  `json:"micros"`
+}
+
+// line forwards a line of progress; anything else a job prints stays here.
+func (w *work) line(ctx context.Context, b []byte) {
+	var p progress
+	if json.Unmarshal(b, &p) != nil || p.Epoch <= 0 {
+		return
+	}
+	p.Grant = w.answer.Grant
+	if err := w.agent.client.Report(ctx, "job-progress", p); err != nil {
+		w.agent.Logger.DebugContext(ctx, "progress not reported", "error", err.Error())
+	}
+}
