@@ -56,6 +56,16 @@ func parseSigned(b []byte) (signed, error) {
 	return s, nil
 }
 
+// TreeOf reads the size and root a checkpoint claims. It checks no signature: it is for checkpoints that were verified
+// before, such as those Witness.Cosign returned.
+func TreeOf(checkpoint []byte) (tlog.Tree, error) {
+	c, err := parseSigned(checkpoint)
+	if err != nil {
+		return tlog.Tree{}, err
+	}
+	return tlog.Tree{N: c.size, Hash: c.root}, nil
+}
+
 // bytes encodes the checkpoint as a signed note. Signatures are re-encoded, so that base64 has one spelling.
 func (s signed) bytes() []byte {
 	var b strings.Builder

@@ -96,6 +96,12 @@ func (l *Log) refusal(reserved bool) error {
 	return nil
 }
 
+func (l *Log) isFull() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.full != nil
+}
+
 // lead waits for its turn, commits the batch with all that joined it meanwhile, and answers for it.
 func (l *Log) lead(b *batch) {
 	if l.o.FlushEvery > 0 {
@@ -153,6 +159,9 @@ func (l *Log) commit(leaves [][]byte) (first int64, err error) {
 		return 0, l.fail(err)
 	}
 	l.store.prune(full)
+	if l.isFull() {
+		l.store.thin(next.size)
+	}
 	next.trim()
 	first, l.forest, l.bundle = l.forest.size, next, bundle
 	l.advance(head)

@@ -5,9 +5,12 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"syscall"
+
+	"golang.org/x/mod/sumdb/tlog"
 )
 
 // file is what disk.create gives: written once, synced, closed.
@@ -145,19 +148,37 @@ type publicFile struct {
 	data []byte
 }
 
-// prune removes the partial tiles beside the given full ones. One that stays does no harm: Verify checks it.
+// prune removes the partial tiles beside the given full ones.
 func (s *store) prune(full []string) {
 	for _, name := range full {
-		dir := filepath.Join(s.public, filepath.FromSlash(name)+".p")
-		partials, err := os.ReadDir(dir)
-		if err != nil {
-			continue
+		s.sweep(name+".p", "")
+		_ = s.remove(filepath.Join(s.public, filepath.FromSlash(name)+".p"))
+		delete(s.known, name+".p")
+	}
+}
+
+// thin removes the partial tiles that wider partial ones have superseded in a tree of n entries. Readers of older
+// checkpoints may miss them; it is done when there is no room.
+func (s *store) thin(n int64) {
+	for _, l := range []int{entryLevel, 0} {
+		t := widest(tlog.Tile{H: tileHeight, L: l, N: n / tileWidth}, n)
+		if t.W > 0 {
+			s.sweep(path.Split(tilePath(t)))
 		}
-		for _, p := range partials {
-			_ = s.remove(filepath.Join(dir, p.Name()))
+	}
+}
+
+// sweep removes the files of a public directory but the one named. One that stays does no harm: Verify checks it.
+func (s *store) sweep(dir, keep string) {
+	dir = filepath.Join(s.public, filepath.FromSlash(dir))
+	there, err := os.ReadDir(dir)
+	if err != nil {
+		return
+	}
+	for _, f := range there {
+		if f.Name() != keep {
+			_ = s.remove(filepath.Join(dir, f.Name()))
 		}
-		_ = s.remove(dir)
-		delete(s.known, filepath.ToSlash(name)+".p")
 	}
 }
 

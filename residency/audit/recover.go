@@ -203,7 +203,7 @@ func (l *Log) hold() error {
 	}
 	err := l.store.replace(l.store.state("tmp-reserve"), name, noise)
 	if isFull(err) {
-		l.full = fmt.Errorf("%w: no room for the reserve: %w", ErrFull, err)
+		l.full, l.told = fmt.Errorf("%w: no room for the reserve: %w", ErrFull, err), true
 		return l.store.clear()
 	}
 	return err
@@ -219,5 +219,6 @@ func (l *Log) release() error {
 	if err := l.store.clear(); err != nil {
 		return fmt.Errorf("release the reserve: %w", err)
 	}
+	l.store.thin(l.forest.size)
 	return nil
 }
