@@ -188,7 +188,8 @@ func TestHysteresisHoldsThroughADipAndCoolDownAfterARelease(t *testing.T) {
 	if s := step(6*time.Minute, 60, queue); s.Saturated || s.Reason != "utilisation 60 % fell below 70 %" || s.Stale {
 		t.Errorf("60 %% releases: %+v", s)
 	}
-	if s := step(6*time.Minute, 97, queue); s.Saturated || !strings.HasPrefix(s.Reason, "cooling down until 2026-03-02T08:28:") {
+	cooling := "cooling down until 2026-03-02T08:28:"
+	if s := step(6*time.Minute, 97, queue); s.Saturated || !strings.HasPrefix(s.Reason, cooling) {
 		t.Errorf("it cools down for 10m after a release: %+v", s)
 	}
 	if s := step(5*time.Minute, 97, queue); !s.Saturated {

@@ -25,7 +25,9 @@ func TestALineIsReadStrictly(t *testing.T) {
 }
 
 func TestAHelperIsGivenNoSecrets(t *testing.T) {
-	got := environ([]string{"PATH=/bin", "VAULT_TOKEN=s.x", "NVIDIA_VISIBLE_DEVICES=all", "PATHS=x", "AWS_SECRET_ACCESS_KEY=y"})
+	got := environ([]string{
+		"PATH=/bin", "VAULT_TOKEN=s.x", "NVIDIA_VISIBLE_DEVICES=all", "PATHS=x", "AWS_SECRET_ACCESS_KEY=y",
+	})
 	if want := []string{"PATH=/bin", "NVIDIA_VISIBLE_DEVICES=all"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}

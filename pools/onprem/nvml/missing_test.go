@@ -55,7 +55,8 @@ func TestRestartsAreBounded(t *testing.T) {
 }
 
 func TestAHelperThatSpeaksNonsenseIsNotBelieved(t *testing.T) {
-	s := nvml.Sampler{Command: []string{"/bin/sh", "-c", "echo '{\"kind\":\"round\"}'; echo hello; exec cat"}, Patience: time.Second}
+	nonsense := `echo '{"kind":"round"}'; echo hello; exec cat`
+	s := nvml.Sampler{Command: []string{"/bin/sh", "-c", nonsense}, Patience: time.Second}
 	for round, err := range s.Samples(t.Context()) {
 		if err == nil || !strings.Contains(err.Error(), "read helper's line") {
 			t.Fatalf("got %v, %v", round, err)

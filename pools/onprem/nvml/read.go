@@ -74,7 +74,9 @@ func (r *reader) rest(g *gpu, s *onprem.Sample) (string, lib.Return) {
 		read func() lib.Return
 	}{
 		{"nvmlDeviceGetPowerUsage", func() lib.Return { return set(&s.PowerMilliwatt, g.dev.GetPowerUsage) }},
-		{"nvmlDeviceGetTotalEnergyConsumption", func() lib.Return { return set(&s.EnergyMJ, g.dev.GetTotalEnergyConsumption) }},
+		{"nvmlDeviceGetTotalEnergyConsumption", func() lib.Return {
+			return set(&s.EnergyMJ, g.dev.GetTotalEnergyConsumption)
+		}},
 		{"nvmlDeviceGetTemperature", func() lib.Return {
 			return set(&s.TempC, func() (uint32, lib.Return) { return g.dev.GetTemperature(lib.TEMPERATURE_GPU) })
 		}},

@@ -173,7 +173,10 @@ func TestABadPlayIsRefused(t *testing.T) {
 		from  time.Time
 		pace  int
 		every time.Duration
-	}{{from, 0, time.Second}, {from, 1e6, time.Second}, {from, 60, 0}, {end, 60, time.Second}, {time.Time{}, 60, time.Second}} {
+	}{
+		{from, 0, time.Second}, {from, 1e6, time.Second}, {from, 60, 0}, {end, 60, time.Second},
+		{time.Time{}, 60, time.Second},
+	} {
 		if _, err := d.Play(c.from, end, c.pace, c.every); err == nil {
 			t.Errorf("played %+v", c)
 		}
