@@ -26,6 +26,6 @@ const (
 		"with at most 100 jobs, none larger than 8 GPUs: " +
 		"the steepest rise of demand within an hour that begins between 06:00 and 18:00 with 2 to 6 GPUs in use " +
 		"and leaves demand above 16 GPUs until midnight (from 4 to 44 GPUs at 07:40)"
-	PhillyCredit = "Jeon et al., Analysis of Large-Scale Multi-Tenant GPU Clusters for DNN Training Workloads, ATC 2019; " +
-		"CC-BY-4.0; changed: an excerpt, re-encoded"
+	PhillyCredit = "Jeon et al., Analysis of Large-Scale Multi-Tenant GPU Clusters " +
+		"for DNN Training Workloads, ATC 2019; CC-BY-4.0; changed: an excerpt, re-encoded"
 )
