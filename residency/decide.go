@@ -1,5 +1,13 @@
 package residency
 
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	cedar "github.com/cedar-policy/cedar-go"
+)
+
 // Ask is what someone wants: this slice, for this purpose, for this team, from
 // this site. The zero Ask is denied.
 type Ask struct {
@@ -30,4 +38,90 @@ type Verdict struct {
 	RulesDigest  string   `json:"rules_digest"`
 	PlacesDigest string   `json:"places_digest"`
 	Alternative  string   `json:"alternative,omitempty"` // set by callers that asked [Rules.Nearest]
+}
+
+// Screen answers the first question: may a machine for this be created where
+// an offer claims to be? It knows nothing proven, whatever the offer says.
+func (r *Rules) Screen(t *Table, ask Ask, a Address) Verdict {
+	return r.answer(t, question{stage: stageCreate, ask: ask, place: known(t, a), level: L0, trust: claimedTrust})
+}
+
+// known is the place at a, or an address without facts, which denies.
+func known(t *Table, a Address) Place {
+	p, err := t.Lookup(a)
+	if err != nil {
+		return Place{Address: a}
+	}
+	return p
+}
+
+// answer is the one function behind both questions. Only an explicit permit,
+// with every fact known, no forbid and no error, allows.
+func (r *Rules) answer(t *Table, q question) Verdict {
+	v := Verdict{Level: q.level, RulesDigest: r.Digest(), PlacesDigest: t.Digest()}
+	home, err := t.Lookup(Address{Provider: q.place.Provider, Region: q.place.Region})
+	if err == nil {
+		q.country = home.Country
+	}
+	if r == nil || r.set == nil {
+		v.Why = q.what() + " is refused: no rules are loaded"
+		return v
+	}
+	if v.Missing = q.missing(); len(v.Missing) > 0 {
+		v.Why = fmt.Sprintf("%s is refused: not known: %s", q.what(), strings.Join(v.Missing, ", "))
+		return v
+	}
+	decision, diagnostic := r.set.IsAuthorized(cedar.EntityMap{}, q.request())
+	if len(diagnostic.Errors) > 0 {
+		ids := make([]cedar.PolicyID, 0, len(diagnostic.Errors))
+		for _, e := range diagnostic.Errors {
+			ids = append(ids, e.PolicyID)
+		}
+		v.Rules = r.cited(ids)
+		v.Why = fmt.Sprintf("%s is refused: rule %s could not be evaluated", q.what(), v.Rules[0].ID)
+		return v
+	}
+	ids := make([]cedar.PolicyID, 0, len(diagnostic.Reasons))
+	for _, reason := range diagnostic.Reasons {
+		ids = append(ids, reason.PolicyID)
+	}
+	v.Rules = r.cited(ids)
+	v.Allowed = decision == cedar.Allow && len(v.Rules) > 0
+	v.Why = q.why(v)
+	return v
+}
+
+// cited returns the rules of these ids, by file and line.
+func (r *Rules) cited(ids []cedar.PolicyID) []Rule {
+	var rules []Rule
+	for _, rule := range r.list {
+		if slices.Contains(ids, cedar.PolicyID(rule.ID)) {
+			rules = append(rules, rule)
+		}
+	}
+	return rules
+}
+
+// why puts the verdict in a sentence.
+func (q question) why(v Verdict) string {
+	switch {
+	case len(v.Rules) == 0:
+		return q.what() + " is refused: no rule permits it"
+	case v.Allowed:
+		return fmt.Sprintf("%s is allowed: %s (%s; %s)", q.what(), v.Rules[0].Title, v.Rules[0].ID, v.Rules[0].Basis)
+	}
+	return fmt.Sprintf("%s is refused: %s (%s; %s)", q.what(), v.Rules[0].Title, v.Rules[0].ID, v.Rules[0].Basis)
+}
+
+// what names the question.
+func (q question) what() string {
+	place := "at " + q.place.Address.String()
+	if q.place.Country != "" {
+		place += " (" + q.place.Country + ")"
+	}
+	stage := "creating a node for"
+	if q.stage == stageRead {
+		stage = "reading"
+	}
+	return fmt.Sprintf("%s %q for %q %s", stage, q.ask.Slice.Name, q.ask.Purpose, place)
 }

@@ -1,0 +1,139 @@
+package residency
+
+import (
+	"slices"
+	"unicode/utf8"
+
+	cedar "github.com/cedar-policy/cedar-go"
+)
+
+// The two stages of a burst, and what a claimed place rests on.
+const (
+	stageCreate  = "create"
+	stageRead    = "read"
+	claimedTrust = "claimed"
+)
+
+// question is the closed set of facts a rule may look at. Both stages fill
+// every field; one that is empty or not known denies.
+type question struct {
+	stage   string
+	ask     Ask
+	place   Place
+	country string // of the place's region; differs for a zone abroad
+	proven  bool
+	level   Level
+	trust   string
+}
+
+// missing names the facts that are not known, as the rules name them.
+func (q question) missing() []string {
+	s := q.ask.Slice
+	facts := []struct {
+		name  string
+		known bool
+	}{
+		{"action", q.stage == stageCreate || q.stage == stageRead},
+		{"principal", isName(q.ask.Team)},
+		{"resource", isSliceName(s.Name)},
+		{"site", isName(q.ask.Site)},
+		{"purpose", isName(q.ask.Purpose)},
+		{"purposes", areNames(s.Purposes)},
+		{"dataset", isPart(s.Dataset)},
+		{"class", s.Class.Known()},
+		{"origin", isCountry(s.Origin)},
+		{"basis", s.Basis != "" && utf8.ValidString(s.Basis)},
+		{"place", q.place.check() == nil},
+		{"place.region_country", isCountry(q.country) || q.place.check() != nil},
+		{"proven", q.proven == (q.stage == stageRead)},
+		{"level", q.level >= L0 && q.level <= L4 && (q.level > L0) == q.proven},
+		{"trust", isName(q.trust) && (q.trust != claimedTrust) == q.proven},
+	}
+	var names []string
+	for _, f := range facts {
+		if !f.known {
+			names = append(names, f.name)
+		}
+	}
+	return names
+}
+
+// request writes the question in Cedar's words; schema.go says their types.
+func (q question) request() cedar.Request {
+	s, p := q.ask.Slice, q.place
+	return cedar.Request{
+		Principal: cedar.NewEntityUID("Team", cedar.String(q.ask.Team)),
+		Action:    cedar.NewEntityUID("Action", cedar.String(q.stage)),
+		Resource:  cedar.NewEntityUID("Slice", cedar.String(s.Name)),
+		Context: cedar.NewRecord(cedar.RecordMap{
+			"site":          cedar.String(q.ask.Site),
+			"purpose":       cedar.String(q.ask.Purpose),
+			"purposes":      stringSet(s.Purposes),
+			"dataset":       cedar.String(s.Dataset),
+			"class":         cedar.Long(s.Class),
+			"pseudonymised": cedar.Boolean(s.Pseudonymised),
+			"origin":        cedar.String(s.Origin),
+			"basis":         cedar.String(s.Basis),
+			"proven":        cedar.Boolean(q.proven),
+			"level":         cedar.Long(q.level),
+			"trust":         cedar.String(q.trust),
+			"place": cedar.NewRecord(cedar.RecordMap{
+				"provider":       cedar.String(p.Provider),
+				"partition":      cedar.String(p.Partition),
+				"region":         cedar.String(p.Region),
+				"zone":           cedar.String(p.Zone),
+				"kind":           cedar.String(p.Kind),
+				"country":        cedar.String(p.Country),
+				"region_country": cedar.String(q.country),
+				"groups":         stringSet(p.Groups),
+				"operator":       cedar.String(p.Operator),
+				"parent":         cedar.String(p.Parent),
+			}),
+		}),
+	}
+}
+
+// stringSet is a Cedar set of strings.
+func stringSet(names []string) cedar.Set {
+	values := make([]cedar.Value, 0, len(names))
+	for _, n := range slices.Sorted(slices.Values(names)) {
+		values = append(values, cedar.String(n))
+	}
+	return cedar.NewSet(values...)
+}
+
+// schemaText is the type of the question. A rule that names anything else is
+// refused when it is read.
+const schemaText = `
+entity Team;
+entity Slice;
+action create, read appliesTo {
+  principal: Team,
+  resource: Slice,
+  context: {
+    site: String,
+    purpose: String,
+    purposes: Set<String>,
+    dataset: String,
+    class: Long,
+    pseudonymised: Bool,
+    origin: String,
+    basis: String,
+    proven: Bool,
+    level: Long,
+    trust: String,
+    place: {
+      provider: String,
+      partition: String,
+      region: String,
+      zone: String,
+      kind: String,
+      country: String,
+      region_country: String,
+      groups: Set<String>,
+      operator: String,
+      parent: String,
+    },
+  },
+};
+`
