@@ -44,11 +44,12 @@ func (a Address) String() string {
 	return a.Provider + "/" + a.Region + "/" + a.Zone
 }
 
-// check reports whether a is canonical.
-func (a Address) check() error {
+// Check returns an error unless a is what ParseAddress would return: a slash
+// inside a field, say, makes an address that only prints like another.
+func (a Address) Check() error {
 	b, err := ParseAddress(a.String())
 	if err == nil && a != b {
-		err = fmt.Errorf("parse address %q: ambiguous", a.String())
+		err = fmt.Errorf("check address %q: a field holds a slash", a.String())
 	}
 	return err
 }

@@ -55,14 +55,22 @@ func known(t *Table, a Address) Place {
 	return p
 }
 
+// fill takes the place's facts from the table in force. A proven place that is
+// not a row of this table any more keeps its address only, which denies.
+func (q *question) fill(t *Table) {
+	row := known(t, q.place.Address)
+	if !row.equal(q.place) {
+		row = Place{Address: q.place.Address}
+	}
+	q.place = row
+	q.country = known(t, Address{Provider: row.Provider, Region: row.Region}).Country
+}
+
 // answer is the one function behind both questions. Only an explicit permit,
 // with every fact known, no forbid and no error, allows.
 func (r *Rules) answer(t *Table, q question) Verdict {
 	v := Verdict{Level: q.level, RulesDigest: r.Digest(), PlacesDigest: t.Digest()}
-	home, err := t.Lookup(Address{Provider: q.place.Provider, Region: q.place.Region})
-	if err == nil {
-		q.country = home.Country
-	}
+	q.fill(t)
 	if r == nil || r.set == nil {
 		v.Why = q.what() + " is refused: no rules are loaded"
 		return v

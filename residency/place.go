@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -101,7 +102,7 @@ func parsePlace(f []string) (Place, error) {
 
 // check reports the first thing about p that is not known.
 func (p Place) check() error {
-	if err := p.Address.check(); err != nil {
+	if err := p.Address.Check(); err != nil {
 		return err
 	}
 	for _, c := range []string{p.Country, p.Operator, p.Parent} {
@@ -122,6 +123,13 @@ func (p Place) check() error {
 		return errors.New("source is missing")
 	}
 	return nil
+}
+
+// equal reports whether p and o say the same.
+func (p Place) equal(o Place) bool {
+	same := slices.Equal(p.Groups, o.Groups)
+	p.Groups, o.Groups = nil, nil
+	return same && reflect.DeepEqual(p, o)
 }
 
 // isPartition reports whether partition is a known one of provider. A provider

@@ -40,7 +40,7 @@ func (x Expect) check() error {
 	switch {
 	case x.Instance == "":
 		return errors.New("the instance our create call returned is not known")
-	case x.Claimed.check() != nil:
+	case x.Claimed.Check() != nil:
 		return fmt.Errorf("the claimed place %v is not canonical", x.Claimed)
 	case x.Nonce == "":
 		return errors.New("our nonce is missing")

@@ -132,6 +132,5 @@ func (d Document) meets(x residency.Expect) error {
 	if age := x.At.Sub(d.Issued); age > MaxAge || age < -MaxAge {
 		return fmt.Errorf("it was issued at %s, more than %s from our time", d.Issued.Format(time.RFC3339), MaxAge)
 	}
-	_, err := residency.ParseAddress(residency.Address{Provider: d.Provider, Region: d.Region, Zone: d.Zone}.String())
-	return err
+	return residency.Address{Provider: d.Provider, Region: d.Region, Zone: d.Zone}.Check()
 }
