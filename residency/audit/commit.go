@@ -15,11 +15,12 @@ const maxBatch = 4 << 20
 
 // batch is the entries of one commit. The caller that starts it commits it for all.
 type batch struct {
-	leaves [][]byte
-	bytes  int
-	first  int64
-	err    error
-	done   chan struct{}
+	leaves   [][]byte
+	bytes    int
+	reserved bool // made when the disk was full
+	first    int64
+	err      error
+	done     chan struct{}
 }
 
 // Enter appends entries, in order and side by side, and returns the index of the first when all are durable under a
@@ -55,7 +56,7 @@ func (l *Log) enter(ctx context.Context, reserved bool, es []Entry) (int64, erro
 	b := l.open
 	leader := b == nil || b.bytes+size > maxBatch
 	if leader {
-		b = &batch{done: make(chan struct{})}
+		b = &batch{reserved: l.full != nil, done: make(chan struct{})}
 		l.open = b
 	}
 	at := int64(len(b.leaves))
@@ -77,6 +78,9 @@ func encodeAll(es []Entry) (leaves [][]byte, size int, err error) {
 	}
 	for i, e := range es {
 		leaf, err := e.Encode()
+		if err == nil && e.Code == RotationCode {
+			err = errors.New("a key is rotated with Rotate")
+		}
 		if err != nil {
 			return nil, 0, fmt.Errorf("entry %d: %w", i, err)
 		}
@@ -112,9 +116,9 @@ func (l *Log) lead(b *batch) {
 	if l.open == b {
 		l.open = nil
 	}
-	dead := l.dead
+	b.err = l.refusal(b.reserved)
 	l.mu.Unlock()
-	if b.err = dead; dead == nil {
+	if b.err == nil {
 		b.first, b.err = l.commit(b.leaves)
 	}
 	l.turn.Unlock()
@@ -214,7 +218,7 @@ func (l *Log) advance(head signed) {
 func (l *Log) fail(err error) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if isFull(err) {
+	if l.open = nil; isFull(err) {
 		l.full = fmt.Errorf("%w: %w", ErrFull, err)
 		err = l.full
 	} else {

@@ -230,26 +230,29 @@ func (v *verification) same(t tlog.Tile, want []byte) {
 		return
 	}
 	if err != nil {
-		v.problem(t.N*tileWidth<<(tileHeight*max(t.L, 0)), "%s: %v", tilePath(t), err)
+		v.problem(v.precise(t, t.N*tileWidth), "%s: %v", tilePath(t), err)
 		return
 	}
 	at := 0
 	for at < len(got) && at < len(want) && got[at] == want[at] {
 		at++
 	}
-	leaf := t.N * tileWidth
-	if t.L >= 0 {
-		leaf = min(leaf+int64(at/tlog.HashSize), leaf+int64(t.W)-1) << (tileHeight * t.L)
-	} else {
-		whole := 0
-		for w := 1; w < t.W; w++ {
-			if _, end, err := splitBundle(want, w); err == nil && end <= at {
-				whole = w
-			}
-		}
-		leaf += int64(whole)
+	whole := at / tlog.HashSize
+	if t.L == entryLevel {
+		leaves, _, _ := splitBundle(want[:at], t.W)
+		whole = len(leaves)
 	}
-	v.problem(leaf, "%s: leaf %d: byte %d is not what the entries make", tilePath(t), leaf, at)
+	leaf := t.N*tileWidth + int64(min(whole, t.W-1))
+	v.problem(v.precise(t, leaf), "%s: number %d, byte %d: not what the entries make", tilePath(t), leaf, at)
+}
+
+// precise turns the number of a hash into the first leaf below it. Where a leaf is known to be bad already, the upper
+// levels, which cover many leaves, have nothing to add: then it is -1.
+func (v *verification) precise(t tlog.Tile, number int64) int64 {
+	if t.L > 0 && v.first >= 0 {
+		return -1
+	}
+	return number << (tileHeight * max(t.L, 0))
 }
 
 // signatures requires the log's signature, the quorum, and no signature of a stranger.
