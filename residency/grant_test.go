@@ -185,8 +185,8 @@ func TestNoOtherBytesOpenAsAGrant(t *testing.T) {
 		open(new, resign(strings.Replace(text, old, new, 1), s), note.VerifierList(v))
 	}
 	open("a blank more", resign(text+"\n", s), note.VerifierList(v))
-	signed := must2(residency.SignTable([]byte(places), s))(t)
-	open("a place table", signed, note.VerifierList(v))
+	signed, err := residency.SignTable([]byte(places), s)
+	open("a place table", must(t, signed, err), note.VerifierList(v))
 }
 
 func must(t *testing.T, b []byte, err error) []byte {
@@ -195,10 +195,6 @@ func must(t *testing.T, b []byte, err error) []byte {
 		t.Fatal(err)
 	}
 	return b
-}
-
-func must2(b []byte, err error) func(*testing.T) []byte {
-	return func(t *testing.T) []byte { t.Helper(); return must(t, b, err) }
 }
 
 // liar vouches for whatever it is told to.
