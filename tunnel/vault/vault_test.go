@@ -176,7 +176,10 @@ func TestAThousandWordsOfErrorNameNoSecret(t *testing.T) {
 	_, unreachable := issue(t, open(t, away), "g1")
 	lax := cfg
 	lax.SecretIDFile = t.TempDir() + "/lax"
-	if err := os.WriteFile(lax.SecretIDFile, []byte(canary), 0o644); err != nil {
+	if err := os.WriteFile(lax.SecretIDFile, []byte(canary), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(lax.SecretIDFile, 0o644); err != nil { // whatever the umask
 		t.Fatal(err)
 	}
 	_, mode := issue(t, open(t, lax), "g1")
