@@ -1,0 +1,361 @@
+package slice
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/burstctl/burstctl/residency"
+)
+
+// ServeConfig is what the edge serves one connection with. TLS, Gate and Store
+// are required.
+type ServeConfig struct {
+	TLS         *tls.Config // see [EdgeTLS]; a fresh one per grant
+	Gate        Gate
+	Store       Store
+	WindowBytes int64            // most bytes of one window; 0 is 16 MiB
+	Logger      *slog.Logger     // nil is silent
+	Report      func(error)      // is told of every ErrChanged, at once; nil is nobody
+	Now         func() time.Time // nil is time.Now
+}
+
+// Limits of one connection.
+const (
+	maxOutstanding = 16 // requests in work; more wait in the socket
+	maxUploads     = 4  // artefacts open at once
+	writePiece     = 64 << 10
+	defaultWindow  = 16 << 20
+)
+
+// Serve serves one node over a TCP connection the edge has dialled, until the
+// node says goodbye (nil: dial again while the grant lives), the context is
+// cancelled ([ErrCut]: per grant, this is the revocation), the grant or the
+// peer's certificate ends ([ErrExpired]), the gate refuses ([ErrDenied]) or the
+// connection breaks. It always closes conn, and returns once every window is
+// closed.
+func Serve(ctx context.Context, conn net.Conn, cfg ServeConfig) error {
+	if cfg.TLS == nil || cfg.Gate == nil || cfg.Store == nil {
+		conn.Close()
+		return errors.New("serve: TLS, gate and store are needed")
+	}
+	s := &session{
+		cfg: cfg, raw: conn, conn: tls.Client(conn, cfg.TLS),
+		slots: make(chan struct{}, maxOutstanding), puts: make(chan request, maxUploads),
+		accounts: map[string]*account{}, log: cfg.Logger, now: cfg.Now,
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	if s.cfg.WindowBytes <= 0 {
+		s.cfg.WindowBytes = defaultWindow
+	}
+	s.ctx, s.cancel = context.WithCancelCause(ctx)
+	stop := context.AfterFunc(s.ctx, func() { reset(conn) })
+	err := s.serve()
+	err = s.finish(ctx, err)
+	stop()
+	conn.Close()
+	if err != nil {
+		return fmt.Errorf("serve grant %s: %w", s.peer.Grant, err)
+	}
+	return nil
+}
+
+// session is one connection being served.
+type session struct {
+	cfg    ServeConfig
+	raw    net.Conn
+	conn   *tls.Conn
+	log    *slog.Logger
+	now    func() time.Time
+	ctx    context.Context         // done: not one more byte
+	cancel context.CancelCauseFunc // with why
+	peer   Peer
+	grant  residency.Grant
+	until  time.Time // wall clock; the earlier end of certificate and grant
+
+	writing sync.Mutex
+	work    sync.WaitGroup
+	slots   chan struct{}
+	puts    chan request
+
+	mu       sync.Mutex // guards accounts
+	accounts map[string]*account
+}
+
+// request is one frame from the node.
+type request struct {
+	header
+	body []byte
+}
+
+// reset closes a connection so that nothing queued in it is sent.
+func reset(conn net.Conn) {
+	if c, ok := conn.(interface{ SetLinger(int) error }); ok {
+		// An error means that the connection is gone already.
+		_ = c.SetLinger(0)
+	}
+	conn.Close()
+}
+
+// serve runs the connection from handshake to its last request.
+func (s *session) serve() error {
+	if err := s.handshake(); err != nil {
+		return err
+	}
+	if err := s.admit(); err != nil {
+		return err
+	}
+	s.log.InfoContext(s.ctx, "road open", "grant", s.grant.ID(), "serial", s.peer.Serial, "until", s.until)
+	s.work.Go(s.watch)
+	s.work.Go(s.receive)
+	defer close(s.puts)
+	for {
+		h, body, err := s.next()
+		switch {
+		case err != nil:
+			return err
+		case h.op == opBye:
+			return nil
+		case h.op == opPresent:
+			return errors.New("read request: receipt presented twice")
+		}
+		if err := s.dispatch(request{h, body}); err != nil {
+			return err
+		}
+	}
+}
+
+// dispatch hands a request on; it waits while too many are in work.
+func (s *session) dispatch(r request) error {
+	switch r.op {
+	case opPutOpen, opPutChunk, opPutClose:
+		select {
+		case s.puts <- r:
+		case <-s.ctx.Done():
+			return context.Cause(s.ctx)
+		}
+		return nil
+	}
+	select {
+	case s.slots <- struct{}{}:
+	case <-s.ctx.Done():
+		return context.Cause(s.ctx)
+	}
+	s.work.Go(func() {
+		defer func() { <-s.slots }()
+		if err := s.answer(r); err != nil {
+			s.cancel(err)
+		}
+	})
+	return nil
+}
+
+// handshake agrees on TLS and learns who the peer is.
+func (s *session) handshake() error {
+	ctx, done := context.WithTimeout(s.ctx, handshakeTimeout)
+	defer done()
+	if err := s.conn.HandshakeContext(ctx); err != nil {
+		return fmt.Errorf("handshake: %w", err)
+	}
+	cs := s.conn.ConnectionState()
+	peer, err := PeerOf(cs)
+	if err != nil {
+		return err
+	}
+	if peer.Grant == "" || cs.NegotiatedProtocol != ALPN {
+		return fmt.Errorf("handshake: %s is no grant on this road", peer.Identity.URI())
+	}
+	s.peer, s.until = peer, peer.NotAfter
+	return nil
+}
+
+// admit waits for the receipt and asks the gate.
+func (s *session) admit() error {
+	if err := s.conn.SetReadDeadline(time.Now().Add(frameTimeout)); err != nil {
+		return fmt.Errorf("await receipt: %w", err)
+	}
+	h, body, err := s.next()
+	if err != nil {
+		return fmt.Errorf("await receipt: %w", err)
+	}
+	if h.op != opPresent {
+		return fmt.Errorf("await receipt: node began with %s", h.op)
+	}
+	g, err := s.cfg.Gate.Open(s.ctx, s.peer, body)
+	now := s.now()
+	switch {
+	case err != nil:
+	case g.ID() == "" || g.ID() != s.peer.Grant || g.NodeKey() != s.peer.NodeKey:
+		err = &Denied{Code: "peer"}
+	case !g.Valid(now) || !now.Before(s.peer.NotAfter):
+		err = &Denied{Code: "expired"}
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("open grant: %w", refusal(err)), s.reply(h, statusDenied, []byte(code(err))))
+	}
+	s.grant = g
+	if g.Expires().Before(s.until) {
+		s.until = g.Expires()
+	}
+	return s.reply(h, statusOK, nil)
+}
+
+// refusal makes sure that an error of the gate is an ErrDenied.
+func refusal(err error) error {
+	if errors.Is(err, ErrDenied) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrDenied, err)
+}
+
+// code is what the node is told of a refusal.
+func code(err error) string {
+	if d, ok := errors.AsType[*Denied](err); ok && cleanCode(d.Code) {
+		return d.Code
+	}
+	return "denied"
+}
+
+// cleanCode reports whether s may travel as a reason code.
+func cleanCode(s string) bool {
+	for _, c := range s {
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
+			return false
+		}
+	}
+	return s != "" && len(s) <= 64
+}
+
+// next reads one request. Between two of them the node may be silent until the
+// grant ends; once begun, a frame must come whole in time.
+func (s *session) next() (header, []byte, error) {
+	begun := func() error { return s.conn.SetReadDeadline(time.Now().Add(frameTimeout)) }
+	h, body, err := readFrame(s.conn, begun, func(h header) (uint32, error) {
+		if h.status != statusAsk {
+			return 0, errors.New("read request: it is an answer")
+		}
+		return h.op.limit(), nil
+	})
+	if err != nil {
+		return header{}, nil, err
+	}
+	return h, body, s.conn.SetReadDeadline(time.Time{})
+}
+
+// reply answers a request with a small body.
+func (s *session) reply(h header, st status, body []byte) error {
+	return s.send(h, st, append(make([]byte, headerSize, headerSize+len(body)), body...))
+}
+
+// send writes an answer whose first headerSize bytes are left for the header.
+// Between two pieces it looks whether the grant still holds.
+func (s *session) send(h header, st status, frame []byte) error {
+	header{op: h.op, status: st, id: h.id, length: uint32(len(frame) - headerSize)}.put(frame)
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	if err := s.conn.SetWriteDeadline(time.Now().Add(frameTimeout)); err != nil {
+		return fmt.Errorf("answer %s: %w", h.op, err)
+	}
+	for len(frame) > 0 {
+		if s.ctx.Err() != nil {
+			return context.Cause(s.ctx)
+		}
+		if !s.now().Before(s.until) {
+			s.cancel(ErrExpired)
+			return ErrExpired
+		}
+		n := min(len(frame), writePiece)
+		if _, err := s.conn.Write(frame[:n]); err != nil {
+			return fmt.Errorf("answer %s: %w", h.op, err)
+		}
+		frame = frame[n:]
+	}
+	return nil
+}
+
+// watch ends the session with its credential: after the time left by the
+// monotonic clock, and when the wall clock passes the end.
+func (s *session) watch() {
+	timer := time.NewTimer(s.until.Sub(s.now()))
+	defer timer.Stop()
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-s.ctx.Done():
+			return
+		case <-timer.C:
+			s.cancel(ErrExpired)
+		case <-tick.C:
+			if !s.now().Before(s.until) {
+				s.cancel(ErrExpired)
+			}
+		}
+	}
+}
+
+// finish waits for what is in work, closes every window and says how it ended.
+func (s *session) finish(parent context.Context, err error) error {
+	cause := context.Cause(s.ctx)
+	switch {
+	case parent.Err() != nil:
+		err = fmt.Errorf("%w: %w", ErrCut, context.Cause(parent))
+	case cause != nil:
+		err = cause
+	}
+	why := ending(err)
+	if why == "denied" {
+		s.conn.Close() // not a reset: the node is to read the refusal
+	}
+	if err == nil {
+		s.drain()
+		s.conn.Close()
+	}
+	s.cancel(err)
+	s.work.Wait()
+	for _, a := range s.accounts {
+		if e := a.settle(why); e != nil {
+			err = errors.Join(err, e)
+		}
+	}
+	s.log.InfoContext(parent, "road closed", "grant", s.peer.Grant, "why", why, "error", err)
+	return err
+}
+
+// drain lets answers in work go out before a goodbye is honoured.
+func (s *session) drain() {
+	for range maxOutstanding {
+		select {
+		case s.slots <- struct{}{}:
+		case <-s.ctx.Done():
+			return
+		}
+	}
+}
+
+// ending is err as the "why" of a window.
+func ending(err error) string {
+	switch {
+	case err == nil:
+		return "bye"
+	case errors.Is(err, ErrCut):
+		return "cut"
+	case errors.Is(err, ErrExpired):
+		return "expired"
+	case errors.Is(err, errGate):
+		return "gate"
+	case errors.Is(err, ErrDenied):
+		return "denied"
+	}
+	return "lost"
+}
