@@ -204,32 +204,36 @@ func survives(t *testing.T, h *house, acked int, what string) {
 
 func TestAKillOrAPowerCutAtEveryWriteLosesNothingAcknowledged(t *testing.T) {
 	for _, cut := range []bool{false, true} {
-		at := 0
-		for ; ; at++ {
-			h := newHouse(t)
-			check(t, Create(h.o))
-			f := &faulty{real: osDisk(), at: at, err: errKilled, onward: true, torn: map[string]bool{}}
-			h.o.disk = f.disk()
-			l, err := Open(t.Context(), h.o)
-			check(t, err)
-			acked, err := live(h, l)
-			check(t, l.Close())
-			if err == nil {
-				break
+		t.Run(fmt.Sprintf("power cut %v", cut), func(t *testing.T) {
+			t.Parallel()
+			at := 0
+			for ; ; at++ {
+				h := newHouse(t)
+				check(t, Create(h.o))
+				f := &faulty{real: osDisk(), at: at, err: errKilled, onward: true, torn: map[string]bool{}}
+				h.o.disk = f.disk()
+				l, err := Open(t.Context(), h.o)
+				check(t, err)
+				acked, err := live(h, l)
+				check(t, l.Close())
+				if err == nil {
+					break
+				}
+				if cut {
+					f.powerCut()
+				}
+				survives(t, h, acked, fmt.Sprintf("stopped at change %d, %s", at, f.hit))
 			}
-			if cut {
-				f.powerCut()
+			if at < 100 {
+				t.Fatalf("only %d changes", at)
 			}
-			survives(t, h, acked, fmt.Sprintf("stopped at change %d, %s, power cut %v", at, f.hit, cut))
-		}
-		if at < 100 {
-			t.Fatalf("only %d changes", at)
-		}
-		t.Logf("stopped at each of %d changes, power cut: %v", at, cut)
+			t.Logf("stopped at each of %d changes", at)
+		})
 	}
 }
 
 func TestAFailedSyncIsFinal(t *testing.T) {
+	t.Parallel()
 	for at := 0; ; {
 		h := newHouse(t)
 		check(t, Create(h.o))
@@ -258,6 +262,7 @@ func TestAFailedSyncIsFinal(t *testing.T) {
 }
 
 func TestAFullDiskAtEveryWriteLosesNothingAndLeavesRoomForTeardown(t *testing.T) {
+	t.Parallel()
 	hits := map[string]bool{}
 	for at := 0; ; {
 		h := newHouse(t)
@@ -291,6 +296,10 @@ func TestAFullDiskAtEveryWriteLosesNothingAndLeavesRoomForTeardown(t *testing.T)
 			}
 			acked++
 		}
+		h.cosign(t, l)
+		if _, err := Verify(t.Context(), os.DirFS(h.o.Dir), h.trust); err != nil {
+			t.Fatalf("full at %s: %v", f.hit, err)
+		}
 		check(t, l.Close())
 		survives(t, h, acked, "full at "+f.hit)
 	}
@@ -317,5 +326,32 @@ func TestACreationCutShortCanBeRepeated(t *testing.T) {
 			t.Fatalf("created again after %s: %v", f.hit, err)
 		}
 		survives(t, h, 0, f.hit)
+	}
+}
+
+func TestAWitnessNeverForgetsWhatItCosigned(t *testing.T) {
+	for at := 0; ; at++ {
+		h := newHouse(t)
+		l := h.start(t)
+		fill(t, l, 0, 1)
+		h.cosign(t, l)
+		fill(t, l, 1, 2)
+		proof, err := l.Consistency(t.Context(), 1, 2)
+		check(t, err)
+		f := &faulty{real: osDisk(), at: at, err: errKilled, onward: true, torn: map[string]bool{}}
+		h.witness.disk = f.disk()
+		_, failed := h.witness.Cosign(noon, l.Checkpoint(), 1, proof)
+		f.powerCut()
+		again, err := OpenWitness(h.witness.file, h.witness.signer, h.witness.log)
+		check(t, err)
+		if failed != nil && again.Size() != 1 || failed == nil && again.Size() != 2 {
+			t.Fatalf("stopped at %s: %v, yet it remembers %d", f.hit, failed, again.Size())
+		}
+		if failed == nil {
+			break
+		}
+		if _, err := h.witness.Cosign(noon, l.Checkpoint(), 1, proof); err == nil {
+			t.Fatal("a witness that could not write went on")
+		}
 	}
 }

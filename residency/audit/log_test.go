@@ -159,6 +159,7 @@ func TestEnteredEntriesAreCosignedProvenAndVerified(t *testing.T) {
 }
 
 func TestAReopenedLogGoesOnWhereItStood(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t)
 	l := h.start(t)
 	if err := Create(h.o); err == nil {

@@ -22,6 +22,7 @@ func receiptOf(t testing.TB, n, index int) (*house, Receipt) {
 }
 
 func TestAReceiptWithAnyByteChangedIsRefused(t *testing.T) {
+	t.Parallel()
 	h, r := receiptOf(t, 300, 270)
 	if _, _, _, err := OpenReceipt(r, h.trust); err != nil {
 		t.Fatal(err)

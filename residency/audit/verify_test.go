@@ -54,6 +54,7 @@ func refused(t *testing.T, h *house, m fs.FS, what string) Report {
 }
 
 func TestEveryFlippedByteOfEveryFileIsFound(t *testing.T) {
+	t.Parallel()
 	h, m := sealed(t, 6, 6)
 	flips := 0
 	for name, f := range m {
@@ -76,6 +77,7 @@ func TestEveryFlippedByteOfEveryFileIsFound(t *testing.T) {
 }
 
 func TestAFlippedByteIsFoundInFullTilesAndUpperLevels(t *testing.T) {
+	t.Parallel()
 	h, m := sealed(t, 3, 700)
 	for _, name := range []string{"tile/1/000.p/2", "tile/0/001", "tile/0/002.p/188", "tile/entries/002.p/188"} {
 		if m[name] == nil {
