@@ -1,23 +1,32 @@
-// Package catalog reads what can be had where, and at which price.
+// Package catalog reads what can be had where, at which price.
 //
-// # A price has a date
+// # Every price has a date and a source
 //
-// Every row names the day its price was read and where. A row whose price is
-// missing is kept, with an unknown price, which denies: nobody spends money on
-// a guess. The table is CSV, so that an operator can diff two of them.
+// A row is one machine type at one place. Its price is a list price, read on
+// the date in as_of from the source beside it; an empty price is unknown, is
+// kept as unknown, and denies. Nothing is filled in, converted or guessed.
+//
+// # The demo's offers
+//
+// [Demo] is a small subset of public price lists: machines with NVIDIA T4 in
+// Virginia, Frankfurt, and zones whose country is not what their region
+// suggests. demo.csv.prov.json says where it comes from, under which licence
+// and what was changed.
 //
 // # Non-goals
 //
-// No price is fetched here and none is predicted.
+// No live prices, no spot, no currency conversion. Whether an offer may be
+// taken is decided in policy.
 package catalog
 
 import (
 	"bytes"
-	_ "embed"
+	_ "embed" // for the demo's offers
 	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"time"
 
@@ -25,71 +34,77 @@ import (
 	"github.com/burstctl/burstctl/residency"
 )
 
-// Demo is the table of the demo: real list prices of T4 machines, as of the
-// dates in its rows; demo.csv.prov.json says where they come from.
+// Demo is the demo's offers as [Parse] reads them. Do not change it.
 //
 //go:embed demo.csv
 var Demo []byte
 
+// header is the first line of a catalogue, exactly.
 var header = []string{"provider", "region", "zone", "type", "gpu", "gpus", "per_hour", "currency", "as_of", "source"}
 
-// Parse reads a table. Errors name line and column; a table with an error
-// offers nothing.
+// Parse reads a catalogue, all of it or nothing. Its errors begin with the line
+// ("line 3: …"), so that a caller who knows the file can put it before them.
 func Parse(b []byte) ([]policy.Offer, error) {
 	r := csv.NewReader(bytes.NewReader(b))
 	r.FieldsPerRecord = len(header)
-	head, err := r.Read()
-	if err != nil {
-		return nil, fmt.Errorf("read offers: %w", err)
-	}
-	for i, want := range header {
-		if head[i] != want {
-			return nil, fmt.Errorf("read offers: 1:%d: column is %q, want %q", i+1, head[i], want)
-		}
+	first, err := r.Read()
+	if err != nil || !slices.Equal(first, header) {
+		return nil, fmt.Errorf("line 1: the header must be %q", header)
 	}
 	var offers []policy.Offer
-	seen := map[string]int{}
+	lines := map[string]int{}
 	for {
 		row, err := r.Read()
 		if errors.Is(err, io.EOF) {
-			return offers, nil
+			break
 		}
-		if err != nil {
-			return nil, fmt.Errorf("read offers: %w", err)
+		if bad, ok := errors.AsType[*csv.ParseError](err); ok {
+			return nil, fmt.Errorf("line %d: %w", bad.Line, bad.Err)
+		} else if err != nil {
+			return nil, fmt.Errorf("read catalogue: %w", err)
 		}
 		line, _ := r.FieldPos(0)
 		o, err := parse(row)
 		if err != nil {
-			return nil, fmt.Errorf("read offers: line %d: %w", line, err)
+			return nil, fmt.Errorf("line %d: %w", line, err)
 		}
-		if before, dup := seen[o.Key()]; dup {
-			return nil, fmt.Errorf("read offers: line %d: %s is in line %d already", line, o.Key(), before)
+		if before, again := lines[o.Key()]; again {
+			return nil, fmt.Errorf("line %d: %s is on line %d already", line, o.Key(), before)
 		}
-		seen[o.Key()] = line
+		lines[o.Key()] = line
 		offers = append(offers, o)
 	}
+	if len(offers) == 0 {
+		return nil, errors.New("line 2: there are no offers")
+	}
+	return offers, nil
 }
 
 // parse reads one row.
-func parse(f []string) (policy.Offer, error) {
-	address := f[0] + "/" + f[1]
-	if f[2] != "" {
-		address += "/" + f[2]
+func parse(row []string) (policy.Offer, error) {
+	o := policy.Offer{At: residency.Address{Provider: row[0], Region: row[1], Zone: row[2]},
+		Type: row[3], GPU: row[4], AsOf: row[8], Source: row[9]}
+	if err := o.At.Check(); err != nil {
+		return o, err
 	}
-	at, err := residency.ParseAddress(address)
-	if err != nil {
-		return policy.Offer{}, err
+	if o.Type == "" || o.GPU == "" || o.Source == "" {
+		return o, errors.New("type, gpu or source is missing")
 	}
-	o := policy.Offer{At: at, Type: f[3], GPU: f[4], AsOf: f[8], Source: f[9]}
-	if o.GPUs, err = strconv.Atoi(f[5]); err != nil || o.GPUs <= 0 || o.Type == "" {
-		return policy.Offer{}, fmt.Errorf("%s: type or number of GPUs is missing", address)
+	var err error
+	if o.GPUs, err = strconv.Atoi(row[5]); err != nil || o.GPUs < 1 || strconv.Itoa(o.GPUs) != row[5] {
+		return o, fmt.Errorf("gpus %q is not a positive number", row[5])
 	}
-	if _, err := time.Parse(time.DateOnly, f[8]); err != nil {
-		return policy.Offer{}, fmt.Errorf("%s: date of the price is %q, want YYYY-MM-DD", address, f[8])
+	if _, err := time.Parse(time.DateOnly, o.AsOf); err != nil {
+		return o, fmt.Errorf("as_of %q is not a date as 2026-01-21", o.AsOf)
 	}
-	if f[6] == "" {
-		return o, nil // unknown: considered, and struck out
+	if row[6] == "" { // unknown, and stays so
+		return o, nil
 	}
-	o.PerHour, err = policy.ParseMoney(f[6] + " " + f[7])
-	return o, err
+	if o.PerHour, err = policy.ParseMoney(row[6] + " " + row[7]); err != nil {
+		return o, err
+	}
+	if o.PerHour.Micros == 0 {
+		return o, errors.New("per_hour is 0: leave it empty if it is not known")
+	}
+	return o, nil
 }

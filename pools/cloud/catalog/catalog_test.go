@@ -1,59 +1,117 @@
-package catalog
+package catalog_test
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"os"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/burstctl/burstctl/policy"
+	"github.com/burstctl/burstctl/pools/cloud/catalog"
+	"github.com/burstctl/burstctl/residency"
+	"github.com/burstctl/burstctl/residency/places"
 )
 
-func TestTheDemosPricesAreKnownDatedAndSourced(t *testing.T) {
-	offers, err := Parse(Demo)
+const head = "provider,region,zone,type,gpu,gpus,per_hour,currency,as_of,source\n"
+
+func TestTheDemosOffersAreDatedPricedAndInKnownPlaces(t *testing.T) {
+	offers, err := catalog.Parse(catalog.Demo)
+	if err != nil {
+		t.Fatal(err)
+	}
+	table, err := residency.ParseTable(places.CSV)
 	if err != nil {
 		t.Fatal(err)
 	}
 	cheapest := offers[0]
+	struck, allowed := 0, 0
 	for _, o := range offers {
-		if !o.PerHour.Known() || o.PerHour.Micros <= 0 || o.AsOf == "" || o.Source == "" {
-			t.Errorf("%s: price %v of %q from %q", o.Key(), o.PerHour, o.AsOf, o.Source)
+		p, err := table.Lookup(o.At)
+		if err != nil || !o.PerHour.Known() || o.AsOf == "" || o.Source == "" {
+			t.Errorf("%s: %v, price %v of %q from %q", o.Key(), err, o.PerHour, o.AsOf, o.Source)
 		}
 		if o.PerHour.Micros < cheapest.PerHour.Micros {
 			cheapest = o
 		}
+		if p.Country != "DE" && o.At.Region == "eu-central-1" {
+			struck++
+		}
+		if p.Country == "DE" {
+			allowed++
+		}
 	}
-	if cheapest.At.String() != "aws/us-east-1" {
-		t.Errorf("the cheapest is %s; the demo tells of one that residency strikes out", cheapest.Key())
+	if cheapest.At.Region != "us-east-1" || struck == 0 || allowed < 2 {
+		t.Errorf("cheapest is %s; %d zones abroad, %d offers in Germany", cheapest.Key(), struck, allowed)
+	}
+}
+
+func TestTheProvenanceIsOfThisFile(t *testing.T) {
+	b, err := os.ReadFile("demo.csv.prov.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var prov struct {
+		SHA256 string `json:"sha256"`
+	}
+	if err := json.Unmarshal(b, &prov); err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256(catalog.Demo)
+	if prov.SHA256 != hex.EncodeToString(sum[:]) {
+		t.Errorf("provenance is of %s, the file is %x", prov.SHA256, sum)
 	}
 }
 
 func TestABadRowNamesItsLine(t *testing.T) {
-	head := strings.Join(header, ",") + "\n"
-	for name, c := range map[string]struct{ row, want string }{
-		"an alias for a region":  {"aws,US East,,g4dn,T4,1,1,USD,2026-01-21,x", "line 2"},
-		"a price with a sign":    {"aws,us-east-1,,g4dn,T4,1,-1,USD,2026-01-21,x", "line 2"},
-		"no date":                {"aws,us-east-1,,g4dn,T4,1,1,USD,,x", "date of the price"},
-		"no GPUs":                {"aws,us-east-1,,g4dn,T4,0,1,USD,2026-01-21,x", "GPUs"},
-		"a column too few":       {"aws,us-east-1", "wrong number of fields"},
-		"the same offer again":   {"aws,us-east-1,,g4dn,T4,1,1,USD,2026-01-21,x\naws,us-east-1,,g4dn,T4,1,2,USD,2026-01-21,x", "in line 2 already"},
-		"a currency that is not": {"aws,us-east-1,,g4dn,T4,1,1,dollars,2026-01-21,x", "line 2"},
+	good := "aws,eu-central-1,,g5.xlarge,a10g,1,1.258,USD,2026-01-21,list\n"
+	if _, err := catalog.Parse([]byte(head + good)); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ name, csv, want string }{
+		{"nothing", "", "line 1: the header"},
+		{"another header", "provider,region\n" + good, "line 1: the header"},
+		{"no rows", head, "line 2: there are no offers"},
+		{"a field too few", head + good + "aws,eu-central-1\n", "line 3: "},
+		{"the same offer twice", head + good + good, "line 3: aws/eu-central-1 g5.xlarge is on line 2"},
+		{"an upper-case region", head + strings.Replace(good, "eu-", "EU-", 1), "line 2: "},
+		{"no type", head + strings.Replace(good, "g5.xlarge", "", 1), "line 2: type"},
+		{"no source", head + strings.Replace(good, "list", "", 1), "line 2: type"},
+		{"no GPU count", head + strings.Replace(good, "a10g,1,", "a10g,,", 1), "line 2: gpus"},
+		{"a GPU count with a sign", head + strings.Replace(good, "a10g,1,", "a10g,+1,", 1), "line 2: gpus"},
+		{"a negative price", head + strings.Replace(good, "1.258", "-1.258", 1), "line 2: parse money"},
+		{"a price of nothing", head + strings.Replace(good, "1.258", "0", 1), "line 2: per_hour is 0"},
+		{"no currency", head + strings.Replace(good, "USD", "", 1), "line 2: parse money"},
+		{"no date", head + strings.Replace(good, "2026-01-21", "", 1), "line 2: as_of"},
+		{"no such day", head + strings.Replace(good, "2026-01-21", "2026-02-30", 1), "line 2: as_of"},
 	} {
-		if _, err := Parse([]byte(head + c.row + "\n")); err == nil || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%s: %v", name, err)
+		if _, err := catalog.Parse([]byte(c.csv)); err == nil || !strings.HasPrefix(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", c.name, err, c.want)
 		}
 	}
 }
 
-func TestAnUnknownPriceStaysUnknown(t *testing.T) {
-	offers, err := Parse([]byte(strings.Join(header, ",") + "\naws,us-east-1,,g4dn,T4,1,,USD,2026-01-21,x\n"))
-	if err != nil || len(offers) != 1 || offers[0].PerHour.Known() {
-		t.Errorf("%v, %v", offers, err)
+func TestAnUnknownPriceStaysUnknownAndDenies(t *testing.T) {
+	offers, err := catalog.Parse([]byte(head + "aws,eu-central-1,,g5.xlarge,a10g,1,,USD,2026-01-21,list\n"))
+	if err != nil || offers[0].PerHour.Known() {
+		t.Fatalf("offers %+v, %v", offers, err)
+	}
+	r := policy.Request{Job: policy.Job{Team: "ml", GPUs: 1, Lease: time.Hour, Budget: policy.Money{Micros: 1e9, Currency: "USD"}}}
+	d := policy.Decide(r, policy.World{Offers: offers, Left: r.Job.Budget, MaxLease: time.Hour,
+		Screen: func(residency.Address) residency.Verdict { return residency.Verdict{Allowed: true} }})
+	if d.Plan != nil || d.Candidates[0].Strike == nil || d.Candidates[0].Strike.Kind != "price" {
+		t.Errorf("decision %+v", d)
 	}
 }
 
 func FuzzParse(f *testing.F) {
-	f.Add(Demo)
+	f.Add(catalog.Demo)
 	f.Fuzz(func(t *testing.T, b []byte) {
-		offers, err := Parse(b)
-		if err != nil && offers != nil {
-			t.Error("a table with an error offers something")
+		offers, err := catalog.Parse(b)
+		if err == nil != (len(offers) > 0) {
+			t.Errorf("%d offers with error %v", len(offers), err)
 		}
 	})
 }
