@@ -1,0 +1,142 @@
+package frame
+
+// Entries returns every registered code in order, each with its cause and its
+// remedy. Words here are for the person who has the error before them.
+func Entries() []Entry {
+	all := []Entry{}
+	for _, set := range [][]Entry{local(), data(), reach(), life(), refusals(), evidence()} {
+		for _, e := range set {
+			e.Exit = exitOf(e.Code)
+			all = append(all, e)
+		}
+	}
+	return all
+}
+
+func local() []Entry {
+	return []Entry{
+		{Code: Failed, Cause: "the command was understood, tried and did not succeed",
+			Remedy: "read the message; nothing was half done that the log does not show"},
+		{Code: BadConfig, Cause: "a configuration file says something this version does not understand",
+			Remedy: "correct the lines shown; the files in configs/ are complete, commented examples"},
+		{Code: FileMissing, Cause: "a file or directory that was named does not exist or cannot be read",
+			Remedy: "check the path and its permissions; relative paths start at the file that names them"},
+		{Code: FileOpen, Cause: "a file that holds a secret can be read by others",
+			Remedy: "run chmod 0600 on it and rotate the key if others could have read it"},
+		{Code: DiskFull, Cause: "the log or the state could not be written, so nothing further was done",
+			Remedy: "free space and start again; the state is read back from the log"},
+		{Code: StateLocked, Cause: "another process owns this state directory",
+			Remedy: "stop the other process, or name another directory"},
+		{Code: PortTaken, Cause: "the address to listen on is in use or not of this machine",
+			Remedy: "choose another address in the configuration, or stop what holds it"},
+		{Code: KeyMissing, Cause: "a key that is needed to sign or to verify is not there",
+			Remedy: "run burstctl keys init, or point the configuration at the key"},
+	}
+}
+
+func data() []Entry {
+	return []Entry{
+		{Code: BadRules, Cause: "a residency or role rule does not parse or names what does not exist",
+			Remedy: "correct the line shown; until then the rules in force stay in force"},
+		{Code: BadPlaces, Cause: "the table of places does not parse or its signature does not verify",
+			Remedy: "restore the signed table, or sign the new one with a places key"},
+		{Code: BadCatalogue, Cause: "the catalogue of datasets does not parse or contradicts itself",
+			Remedy: "correct the lines shown; a dataset needs a class, an origin and a purpose"},
+		{Code: SliceMissing, Cause: "the slice is not in the catalogue, or its files are not on site",
+			Remedy: "check the name dataset/slice and the directory the catalogue gives for it"},
+		{Code: SliceChanged, Cause: "a file of the slice is not what its manifest says",
+			Remedy: "publish the slice again under a new manifest; the old grant never covers new bytes"},
+	}
+}
+
+func reach() []Entry {
+	return []Entry{
+		{Code: ControlAway, Cause: "the controller cannot be reached",
+			Remedy: "check the address, the CA and that burstctl controller runs; nothing new is served meanwhile"},
+		{Code: NATSAway, Cause: "the NATS server cannot be reached",
+			Remedy: "check the address and that it runs; requests are announced again, so none is lost"},
+		{Code: VaultAway, Cause: "Vault cannot be reached",
+			Remedy: "check the address and the CA; no credential is issued until it answers"},
+		{Code: VaultSealed, Cause: "Vault is sealed",
+			Remedy: "unseal it; running grants end by themselves, none is renewed meanwhile"},
+		{Code: EdgeAway, Cause: "the edge of the site cannot be reached",
+			Remedy: "check edge-connector on the site; nothing is served without its signature"},
+	}
+}
+
+func life() []Entry {
+	return []Entry{
+		{Code: LaunchFailed, Cause: "the provider did not make the node",
+			Remedy: "see burstctl why for each attempt; the reservation is returned when absence is proven"},
+		{Code: NodeLost, Cause: "the node stopped answering before its job ended",
+			Remedy: "the lease ends it; the job goes back to the queue with its last checkpoint"},
+		{Code: MountFailed, Cause: "the slice could not be mounted on the node",
+			Remedy: "check that /dev/fuse exists there, or ask for a verified copy"},
+		{Code: JobFailed, Cause: "the job's own program ended with an error",
+			Remedy: "read its output; the burst itself was torn down in order"},
+		{Code: TeardownPending, Cause: "something of the burst may still exist",
+			Remedy: "run burstctl again; teardown is tried until absence is proven"},
+		{Code: ProbeAccepted, Cause: "a revoked credential was still accepted",
+			Remedy: "stop the edge connector and treat it as an incident; the log says since when"},
+		{Code: NoNVML, Cause: "the NVIDIA management library is not there or does not answer",
+			Remedy: "install the driver, or use sampler kind replay; without samples nothing bursts"},
+		{Code: SamplerStale, Cause: "the newest GPU sample is too old to prove anything",
+			Remedy: "check the driver with edge-connector gpus; a stale sample never bursts"},
+		{Code: Canceled, Cause: "the command was interrupted or declined",
+			Remedy: "run it again to resume; what was begun is in the log"},
+	}
+}
+
+func refusals() []Entry {
+	return []Entry{
+		{Code: ResidencyDenied, Cause: "no residency rule allows this data at that place, or one forbids it",
+			Remedy: "see burstctl why for the rule and the nearest permitted alternative"},
+		{Code: PlaceUnknown, Cause: "the place is not in the table of places, so nothing is known of its law",
+			Remedy: "add the place to the signed table, or choose one that is in it"},
+		{Code: NotProven, Cause: "the node did not prove where it is",
+			Remedy: "see its evidence in the log; a claimed place never stands in for a proven one"},
+		{Code: Malformed, Cause: "the control endpoint could not read what was sent to it",
+			Remedy: "use the same version of burstctl on both sides"},
+		{Code: NotKnown, Cause: "who asks could not be established",
+			Remedy: "present a client certificate of the trust domain or a fresh token"},
+		{Code: GrantRefused, Cause: "the controller refuses this node or this grant",
+			Remedy: "see burstctl why and the log for what was refused; a node never argues"},
+		{Code: NotAllowed, Cause: "no role of the one who asks permits this",
+			Remedy: "ask an operator for the role; the roles file says who may do what"},
+		{Code: NoSuchClaim, Cause: "the claim or job that was named is not known",
+			Remedy: "run burstctl status for the names that are"},
+		{Code: CredentialEnded, Cause: "a credential is expired or revoked",
+			Remedy: "ask for a new one; certificates of nodes live fifteen minutes at most"},
+		{Code: VaultRefused, Cause: "Vault refused the request",
+			Remedy: "check the AppRole, its policy and the PKI role against the README"},
+		{Code: RequestForged, Cause: "a request is unsigned, signed by another, too old or seen before",
+			Remedy: "check the edge key in the controller's sites and both clocks"},
+		{Code: NoOffer, Cause: "no offer is left that nothing speaks against",
+			Remedy: "see burstctl why: every offer is listed with the first reason against it"},
+		{Code: NoCapacity, Cause: "the provider has no such machine free now",
+			Remedy: "wait or allow another place; the offer is tried again after its cool-down"},
+		{Code: QuotaReached, Cause: "a quota of the provider account is used up",
+			Remedy: "ask the provider for more, or allow another region"},
+		{Code: OverBudget, Cause: "the worst case costs more than the job or the team has left",
+			Remedy: "shorten the lease, raise the budget, or wait until reservations settle"},
+		{Code: PriceUnknown, Cause: "the price of an offer, or its date, is unknown",
+			Remedy: "add the price with its date to the offers table"},
+	}
+}
+
+func evidence() []Entry {
+	return []Entry{
+		{Code: LogUnverified, Cause: "the log is not what its signed checkpoint says",
+			Remedy: "keep the directory as it is, compare it with a backup, and tell whoever reviews the log"},
+		{Code: ReceiptUnproven, Cause: "a receipt does not prove that its grant is in the log",
+			Remedy: "fetch it again; if it still fails, serve nothing and verify the log"},
+		{Code: WitnessRefused, Cause: "the witness has seen a larger or another tree",
+			Remedy: "do not go on with an older copy; restore the newest state or find out who holds the other tree"},
+		{Code: TrustMissing, Cause: "the trust file is missing or names no key that signed",
+			Remedy: "give --trust a file you got from a person, never from the log's own directory"},
+		{Code: EvidenceRefused, Cause: "evidence of a node or a place does not verify",
+			Remedy: "see the entry for what failed; the node gets no credential"},
+		{Code: Usage, Cause: "the command line is not one this command understands",
+			Remedy: "add --help to see flags and verbs"},
+	}
+}
