@@ -38,6 +38,14 @@ type (
 	}
 )
 
+// Knows reports whether the catalogue in force has the slice.
+func (e *Engine) Knows(slice string) error {
+	e.lawMu.RLock()
+	defer e.lawMu.RUnlock()
+	_, err := e.law.Catalogue.Slice(slice)
+	return err
+}
+
 // Submit enters a job for a site.
 func (e *Engine) Submit(actor, site string, job policy.Job) (Submitted, error) {
 	if err := job.Check(); err != nil {

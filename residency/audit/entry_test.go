@@ -149,3 +149,13 @@ func FuzzDecodeEntry(f *testing.F) {
 		}
 	})
 }
+
+func BenchmarkDecodeEntry(b *testing.B) {
+	leaf, err := entry(1).Encode()
+	check(b, err)
+	for b.Loop() {
+		if _, err := DecodeEntry(leaf); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -112,9 +112,14 @@ func (l *link) call(ctx context.Context, o op, body []byte, most uint32) (reques
 	case r := <-w.got:
 		return r, nil
 	case <-l.done:
-		return request{}, l.err
 	case <-ctx.Done():
 		return request{}, context.Cause(ctx)
+	}
+	select {
+	case r := <-w.got: // the last words before the end
+		return r, nil
+	default:
+		return request{}, l.err
 	}
 }
 

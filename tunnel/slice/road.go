@@ -193,12 +193,14 @@ func (r *Road) hold(ctx context.Context) (*link, error) {
 				return l, nil
 			}
 		}
-		changed, refused := r.changed, r.refused
+		changed := r.changed
 		r.mu.Unlock()
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return nil, errors.Join(fmt.Errorf("%w: %w", ErrUnserved, context.Cause(ctx)), refused)
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			return nil, errors.Join(fmt.Errorf("%w: %w", ErrUnserved, context.Cause(ctx)), r.refused)
 		case <-r.ctx.Done():
 			return nil, fmt.Errorf("%w: %w", ErrUnserved, context.Cause(r.ctx))
 		}

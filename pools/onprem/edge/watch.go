@@ -113,7 +113,7 @@ func (e *Edge) request(ctx context.Context, j tunnel.Waiting, s policy.Signal, n
 			"remedy", "name it in the catalogue and put its files under the data directory")
 		return
 	}
-	r := policy.Request{ID: claimID(e.Site, j.ID), Site: e.Site, JobID: j.ID, Job: j.Job, At: now.UTC(),
+	r := policy.Request{ID: ClaimID(e.Site, j.ID), Site: e.Site, JobID: j.ID, Job: j.Job, At: now.UTC(),
 		SliceDigest: slice, PayloadDigest: j.Job.Payload, Signal: s}
 	if err := e.Bus.Request(ctx, r); err != nil {
 		e.Logger.WarnContext(ctx, "request not announced", "job", j.ID, "error", err.Error())
@@ -122,8 +122,8 @@ func (e *Edge) request(ctx context.Context, j tunnel.Waiting, s policy.Signal, n
 	e.Logger.InfoContext(ctx, "request announced", "job", j.ID, "claim", r.ID, "slice", j.Job.Slice, "slice_digest", slice)
 }
 
-// claimID names the one claim of a job of a site.
-func claimID(site, job string) string {
+// ClaimID names the one claim of a job of a site.
+func ClaimID(site, job string) string {
 	sum := sha256.Sum256([]byte("burst-claim/1\n" + site + "\n" + job))
 	return "c-" + hex.EncodeToString(sum[:6])
 }
