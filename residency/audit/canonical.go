@@ -27,11 +27,20 @@ func Canonical(v any) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode canonical JSON: %w", err)
 	}
+	b, err := encodeTree(tree)
+	if err != nil {
+		return nil, fmt.Errorf("encode canonical JSON: %w", err)
+	}
+	return b, nil
+}
+
+// encodeTree is the inverse of parseTree for canonical text.
+func encodeTree(tree any) ([]byte, error) {
 	var out bytes.Buffer
 	enc := json.NewEncoder(&out)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(tree); err != nil {
-		return nil, fmt.Errorf("encode canonical JSON: %w", err)
+		return nil, err
 	}
 	return bytes.TrimSuffix(out.Bytes(), []byte("\n")), nil
 }
@@ -40,19 +49,24 @@ func Canonical(v any) ([]byte, error) {
 // keys given twice, keys that differ only in case (from each other or from the field's name), floats, text that is not
 // Unicode and anything after the value. White space and the order of keys are free; DecodeEntry is stricter.
 func DecodeStrict(b []byte, v any) error {
-	tree, err := parseTree(b)
-	if err != nil {
-		return fmt.Errorf("decode strict JSON: %w", err)
-	}
-	if t := reflect.TypeOf(v); t == nil || t.Kind() != reflect.Pointer {
-		return fmt.Errorf("decode strict JSON: %T is no pointer", v)
-	} else if err := exactNames(t, tree); err != nil {
-		return fmt.Errorf("decode strict JSON: %w", err)
-	}
-	if err := json.Unmarshal(b, v); err != nil {
+	if _, err := decodeStrict(b, v); err != nil {
 		return fmt.Errorf("decode strict JSON: %w", err)
 	}
 	return nil
+}
+
+func decodeStrict(b []byte, v any) (tree any, err error) {
+	if tree, err = parseTree(b); err != nil {
+		return nil, err
+	}
+	t := reflect.TypeOf(v)
+	if t == nil || t.Kind() != reflect.Pointer {
+		return nil, fmt.Errorf("%T is no pointer", v)
+	}
+	if err := exactNames(t, tree); err != nil {
+		return nil, err
+	}
+	return tree, json.Unmarshal(b, v)
 }
 
 // parseTree reads one JSON value into maps, slices, strings, booleans and json.Number.
@@ -158,6 +172,9 @@ func exactNames(t reflect.Type, tree any) error {
 	list, _ := tree.([]any)
 	switch t.Kind() {
 	case reflect.Struct:
+		if len(obj) == 0 {
+			return nil
+		}
 		names := fieldsOf(t)
 		for key, v := range obj {
 			field, ok := names[key]

@@ -39,24 +39,7 @@ func TestManyCallersShareCommitsAndKeepTheirEntriesTogether(t *testing.T) {
 			}
 		})
 	}
-	wg.Go(func() { // readers beside the writers
-		for old := int64(1); l.Size() < 2*callers*calls; {
-			size := l.Size()
-			if old > size {
-				continue
-			}
-			if _, err := l.Consistency(context.Background(), old, size); err != nil {
-				t.Error(err)
-				return
-			}
-			old = size
-			for _, err := range l.Entries(context.Background(), size-1) {
-				if err != nil {
-					t.Error(err)
-				}
-			}
-		}
-	})
+	wg.Go(func() { readBeside(t, l, 2*callers*calls) })
 	wg.Wait()
 	if l.Size() != 2*callers*calls || len(at) != 2*callers*calls {
 		t.Fatalf("%d entries, %d places", l.Size(), len(at))
@@ -75,6 +58,26 @@ func TestManyCallersShareCommitsAndKeepTheirEntriesTogether(t *testing.T) {
 	h.cosign(t, l)
 	if _, err := Verify(t.Context(), os.DirFS(h.o.Dir), h.trust); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// readBeside proves and reads what is there until the log holds n entries.
+func readBeside(t *testing.T, l *Log, n int64) {
+	for old := int64(1); l.Size() < n; {
+		size := l.Size()
+		if old > size {
+			continue
+		}
+		if _, err := l.Consistency(context.Background(), old, size); err != nil {
+			t.Error(err)
+			return
+		}
+		old = size
+		for _, err := range l.Entries(context.Background(), size-1) {
+			if err != nil {
+				t.Error(err)
+			}
+		}
 	}
 }
 

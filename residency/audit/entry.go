@@ -57,17 +57,29 @@ func DecodeEntry(b []byte) (Entry, error) {
 		return Entry{}, fmt.Errorf("decode entry: %d bytes, more than %d", len(b), MaxEntry)
 	}
 	var e Entry
-	if err := DecodeStrict(b, &e); err != nil {
-		return Entry{}, fmt.Errorf("decode entry: %w", err)
+	tree, err := decodeStrict(b, &e)
+	if err == nil {
+		err = e.check()
 	}
-	again, err := e.Encode()
 	if err != nil {
 		return Entry{}, fmt.Errorf("decode entry: %w", err)
 	}
-	if !bytes.Equal(again, b) {
+	again, err := encodeTree(tree)
+	if err != nil || !bytes.Equal(again, b) || !e.tells(tree) {
 		return Entry{}, errors.New("decode entry: not in canonical form")
 	}
 	return e, nil
+}
+
+// tells is whether the entry, encoded, would have the keys of tree and the same time. The other values have one
+// spelling. It spares the second encoding, which is half of the time a log takes to open.
+func (e Entry) tells(tree any) bool {
+	keys := 6
+	if e.Burst != "" {
+		keys++
+	}
+	obj, ok := tree.(map[string]any)
+	return ok && len(obj) == keys && obj["at"] == e.At.UTC().Format(time.RFC3339Nano)
 }
 
 func (e Entry) check() error {

@@ -59,7 +59,7 @@ func TestEveryFlippedByteOfEveryFileIsFound(t *testing.T) {
 	flips := 0
 	for name, f := range m {
 		for i := range f.Data {
-			for _, mask := range []byte{1 << (i % 8), 0x20, 0xff} {
+			for _, mask := range []byte{1 << (i % 8), 0xff} {
 				f.Data[i] ^= mask
 				r := refused(t, h, m, name)
 				if strings.HasPrefix(name, "tile/entries/000.p/6") && r.FirstBad < 0 {
