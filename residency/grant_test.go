@@ -74,7 +74,8 @@ func TestAClaimNeverSatisfiesARuleAboutProof(t *testing.T) {
 
 func TestAPlaceThatChangedSinceItWasProvenIsUnknown(t *testing.T) {
 	p := proven(t, table(t), frankf)
-	later, err := residency.ParseTable([]byte(strings.Replace(places, "EEA EU,US,US,Frankfurt", "EEA EU,DE,US,Frankfurt", 1)))
+	text := strings.Replace(places, "EEA EU,US,US,Frankfurt", "EEA EU,DE,US,Frankfurt", 1)
+	later, err := residency.ParseTable([]byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -116,18 +116,20 @@ func TestAManifestThatDoesNotHoldTogetherHasNoDigest(t *testing.T) {
 		t.Fatal("a good manifest has no digest")
 	}
 	for what, change := range map[string]func(*residency.Manifest){
-		"version":        func(m *residency.Manifest) { m.V = 2 },
-		"hash":           func(m *residency.Manifest) { m.Hash = "sha1" },
-		"slice":          func(m *residency.Manifest) { m.Slice = "claims" },
-		"chunk size":     func(m *residency.Manifest) { m.ChunkSize = 0 },
-		"huge chunks":    func(m *residency.Manifest) { m.ChunkSize = 1 << 40 },
-		"no files":       func(m *residency.Manifest) { m.Files = nil },
-		"bytes":          func(m *residency.Manifest) { m.Bytes++ },
-		"fewer bytes":    func(m *residency.Manifest) { m.Bytes-- },
-		"negative size":  func(m *residency.Manifest) { m.Files[0].Size = -5; m.Bytes = 0 },
-		"overflow":       func(m *residency.Manifest) { m.Files[0].Size, m.Files[1].Size = 1<<62, 1<<62 },
-		"chunk missing":  func(m *residency.Manifest) { m.Files[0].Chunks = m.Files[0].Chunks[:1] },
-		"chunk too many": func(m *residency.Manifest) { m.Files[0].Chunks = append(m.Files[0].Chunks, strings.Repeat("0", 64)) },
+		"version":       func(m *residency.Manifest) { m.V = 2 },
+		"hash":          func(m *residency.Manifest) { m.Hash = "sha1" },
+		"slice":         func(m *residency.Manifest) { m.Slice = "claims" },
+		"chunk size":    func(m *residency.Manifest) { m.ChunkSize = 0 },
+		"huge chunks":   func(m *residency.Manifest) { m.ChunkSize = 1 << 40 },
+		"no files":      func(m *residency.Manifest) { m.Files = nil },
+		"bytes":         func(m *residency.Manifest) { m.Bytes++ },
+		"fewer bytes":   func(m *residency.Manifest) { m.Bytes-- },
+		"negative size": func(m *residency.Manifest) { m.Files[0].Size = -5; m.Bytes = 0 },
+		"overflow":      func(m *residency.Manifest) { m.Files[0].Size, m.Files[1].Size = 1<<62, 1<<62 },
+		"chunk missing": func(m *residency.Manifest) { m.Files[0].Chunks = m.Files[0].Chunks[:1] },
+		"chunk too many": func(m *residency.Manifest) {
+			m.Files[0].Chunks = append(m.Files[0].Chunks, strings.Repeat("0", 64))
+		},
 		"capital chunk": func(m *residency.Manifest) {
 			m.Files[0].Chunks = []string{strings.Repeat("A", 64), strings.Repeat("0", 64)}
 		},

@@ -181,7 +181,8 @@ func TestNoMutantOfAQuestionIsAllowed(t *testing.T) {
 			denied++
 		}
 	}
-	t.Logf("%d mutants of %d questions: %d denied, the rest changed facts no rule looks at", tried, len(goldens(t, tab)), denied)
+	t.Logf("%d mutants of %d questions: %d denied, the rest changed facts no rule looks at",
+		tried, len(goldens(t, tab)), denied)
 }
 
 func TestAForbidThatErrsDenies(t *testing.T) {

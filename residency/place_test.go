@@ -14,7 +14,8 @@ func TestAnAddressHasOneSpelling(t *testing.T) {
 			t.Errorf("%s: %v, %v", s, a, err)
 		}
 	}
-	for _, s := range []string{"", "aws", "aws/", "/eu-central-1", "aws/eu-central-1/", "AWS/eu-central-1", "aws/EU-Central-1",
+	for _, s := range []string{"", "aws", "aws/", "/eu-central-1", "aws/eu-central-1/", "AWS/eu-central-1",
+		"aws/EU-Central-1",
 		"aws/East US", "aws/eu_central_1", "aws/eu-central-1/a/b", " aws/eu-central-1", "aws/eu-central-1\n", "aws/eu--1",
 		"aws/-eu", "aws/eu-", "aws/1eu", "aws/\u0435u-central-1", "aws/eu-central-1\x00", "aws/" + strings.Repeat("a", 64)} {
 		if a, err := residency.ParseAddress(s); err == nil {
@@ -89,7 +90,8 @@ func TestOnlyASignedTableOpens(t *testing.T) {
 	if _, err := residency.OpenTable(signed, note.VerifierList(other)); err == nil {
 		t.Error("opened with another key")
 	}
-	if _, err := residency.OpenTable([]byte(strings.Replace(string(signed), ",PL,", ",DE,", 1)), note.VerifierList(v)); err == nil {
+	moved := strings.Replace(string(signed), ",PL,", ",DE,", 1)
+	if _, err := residency.OpenTable([]byte(moved), note.VerifierList(v)); err == nil {
 		t.Error("opened after Warsaw moved to Germany")
 	}
 	if _, err := residency.OpenTable([]byte(places), note.VerifierList(v)); err == nil {

@@ -11,11 +11,12 @@ func TestABadRuleFileSaysWhereItIsBad(t *testing.T) {
 	const notes = `@id("r") @title("t") @basis("b") `
 	const all = `(principal, action, resource)`
 	for what, tc := range map[string]struct{ text, want string }{
-		"no id":              {`@title("t") @basis("b") permit ` + all + `;`, "a.cedar:1:1: @id is missing"},
-		"no title":           {`@id("r") @basis("b") permit ` + all + `;`, "a.cedar:1:1: rule r: @title is missing"},
-		"blank basis":        {`@id("r") @title("t") @basis(" ") permit ` + all + `;`, "rule r: @basis is missing"},
-		"odd id":             {`@id("R 1") @title("t") @basis("b") permit ` + all + `;`, `@id "R 1" is not`},
-		"two of one id":      {notes + "permit " + all + ";\n" + notes + "forbid " + all + ";", "a.cedar:2:1: rule r: @id is already that of a.cedar:1"},
+		"no id":       {`@title("t") @basis("b") permit ` + all + `;`, "a.cedar:1:1: @id is missing"},
+		"no title":    {`@id("r") @basis("b") permit ` + all + `;`, "a.cedar:1:1: rule r: @title is missing"},
+		"blank basis": {`@id("r") @title("t") @basis(" ") permit ` + all + `;`, "rule r: @basis is missing"},
+		"odd id":      {`@id("R 1") @title("t") @basis("b") permit ` + all + `;`, `@id "R 1" is not`},
+		"two of one id": {notes + "permit " + all + ";\n" + notes + "forbid " + all + ";",
+			"a.cedar:2:1: rule r: @id is already that of a.cedar:1"},
 		"unknown fact":       {"\n  " + notes + "forbid " + all + " when { context.attested };", "a.cedar:2:3: rule r: "},
 		"unknown place":      {notes + "forbid " + all + ` when { context.place.city == "x" };`, "a.cedar:1:1: rule r: "},
 		"wrong type":         {notes + "forbid " + all + ` when { context.class == "special" };`, "a.cedar:1:1: rule r: "},

@@ -109,7 +109,8 @@ func TestTheSidecarDescribesThisTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	sum := sha256.Sum256(places.CSV)
-	if n := len(table(t).Places()); prov.SHA256 != hex.EncodeToString(sum[:]) || prov.Rows != n || prov.Bytes != len(places.CSV) {
+	n := len(table(t).Places())
+	if prov.SHA256 != hex.EncodeToString(sum[:]) || prov.Rows != n || prov.Bytes != len(places.CSV) {
 		t.Errorf("the sidecar describes %+v, the table has %d rows and %d bytes", prov, n, len(places.CSV))
 	}
 	for _, l := range prov.Licences {
