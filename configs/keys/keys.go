@@ -110,7 +110,13 @@ func (h *house) signers() error {
 		h.put(k.file+".vkey", []byte(vkey+"\n"))
 	}
 	h.put("controller/places.vkey", []byte(h.places+"\n"))
-	return nil
+	_, priv, err := ed25519.GenerateKey(rand.Reader) // signs the local driver's identity documents
+	if err != nil {
+		return err
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(priv)
+	h.put("controller/local-provider.key", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+	return err
 }
 
 // sites makes each edge's folder, and the trust file that names all witnesses.

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/burstctl/burstctl/configs/frame"
+	"github.com/burstctl/burstctl/policy"
+	"github.com/burstctl/burstctl/pools/burst"
+	"github.com/burstctl/burstctl/tunnel/control"
+)
+
+// desk answers people. Who asks was identified and allowed by the endpoint.
+type desk struct{ *daemon }
+
+// Submit hands in a job. A slice nobody knows, or a site without an edge, is
+// said now and not after hours of waiting.
+func (d desk) Submit(actor, site string, job policy.Job) (control.JobInfo, error) {
+	known := false
+	for _, s := range d.conf.Sites {
+		known = known || s.ID == site
+	}
+	if !known {
+		return control.JobInfo{}, fmt.Errorf("hand in job %q: site %q has no edge here", job.Name, site)
+	}
+	if err := d.engine.Knows(job.Slice); err != nil {
+		return control.JobInfo{}, &frame.Problem{Code: frame.SliceMissing, What: fmt.Sprintf("hand in job %q", job.Name), Err: err}
+	}
+	s, err := d.engine.Submit(actor, site, job)
+	return control.JobInfo{ID: s.ID, Site: s.Site, Job: s.Job, By: s.By}, err
+}
+
+// Status tells every job and burst.
+func (d desk) Status() control.Status {
+	s := control.Status{Size: d.log.Size(), Cosigned: d.log.CosignedSize()}
+	for _, j := range d.engine.Jobs() {
+		s.Jobs = append(s.Jobs, control.JobInfo{ID: j.ID, Site: j.Site, Job: j.Job, By: j.By})
+	}
+	for _, b := range d.engine.Bursts() {
+		s.Bursts = append(s.Bursts, info(b))
+	}
+	return s
+}
+
+// info is one burst in a line.
+func info(b burst.State) control.BurstInfo {
+	r := b.Request
+	i := control.BurstInfo{Claim: b.Claim, Job: r.JobID, Site: r.Site, Team: r.Job.Team, Slice: r.Job.Slice, Phase: string(b.Phase),
+		Outcome: b.Outcome, Asked: r.At, Served: b.Served, Decision: b.Decision}
+	if p := b.Decision.Plan; p != nil {
+		i.Offer, i.Reserved = p.Offer.Key(), p.Reserve
+	}
+	if b.Place != nil {
+		i.Place, i.Level = b.Place.Address.String()+" ("+b.Place.Country+")", b.Level.String()
+	}
+	if b.Node != nil {
+		i.Node, i.Expires = b.Node.ID, b.Node.Expires
+	}
+	if b.Settled != nil {
+		i.Spent = b.Settled.Spent
+	}
+	return i
+}
+
+// Do carries out an action a person may ask for.
+func (d desk) Do(_ context.Context, actor, action, claim, reason string) error {
+	switch action {
+	case control.ActionRevoke:
+		return d.engine.Stop(claim, actor, burst.WhyRevoked, reason)
+	case control.ActionReload:
+		law, err := readLaw(d.conf)
+		if err != nil {
+			return err
+		}
+		return d.engine.SetLaw(actor, law)
+	}
+	return fmt.Errorf("do %q: no such action", action)
+}

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/burstctl/burstctl/configs/frame"
+	"github.com/burstctl/burstctl/configs/keys"
+	"github.com/burstctl/burstctl/pools/cloud/agent"
+	"github.com/burstctl/burstctl/pools/cloud/local"
+)
+
+// nodeCommand is the agent on a burst node. User data starts it.
+func nodeCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "node BOOT.json",
+		Short: "Run the agent of a burst node; its user data starts it",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			b, err := os.ReadFile(args[0])
+			if err != nil {
+				return frame.Wrap(frame.FileMissing, fmt.Errorf("read boot file: %w", err), "")
+			}
+			var boot local.Boot
+			if err := json.Unmarshal(b, &boot); err != nil {
+				return frame.Wrap(frame.BadConfig, fmt.Errorf("read boot file: %w", err), "")
+			}
+			err = agent.Run(c.Context(), agent.Config{UserData: boot.UserData, Metadata: agent.Local{Base: boot.Metadata},
+				Road: boot.Road, Scratch: boot.Scratch, FUSE: boot.Root, Logger: jsonLogger(os.Stderr)})
+			if c.Context().Err() != nil {
+				return nil // told to end
+			}
+			return err
+		},
+	}
+}
+
+// nodeHostCommand is the local provider's side of a node.
+func nodeHostCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "node-host SPEC.json", Short: "Host one node of the local driver", Hidden: true, Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			spec, key, err := local.ReadSpec(args[0], keys.Ed25519)
+			if err != nil {
+				return err
+			}
+			exe, err := os.Executable()
+			if err != nil {
+				return fmt.Errorf("find own binary: %w", err)
+			}
+			return local.Host(c.Context(), args[0], key, spec, []string{exe, "node"})
+		},
+	}
+}
+
+// controllerCommand is the daemon that decides.
+func controllerCommand() *cobra.Command {
+	var path string
+	c := &cobra.Command{
+		Use:   "controller",
+		Short: "Run the controller: decide, launch, grant, revoke, and enter all of it",
+		Args:  cobra.NoArgs,
+		RunE:  func(c *cobra.Command, _ []string) error { return runController(c.Context(), path) },
+	}
+	c.Flags().StringVar(&path, "config", "controller.yaml", "config file; configs/controller.yaml explains it")
+	return c
+}
+
+func runController(ctx context.Context, path string) error {
+	conf, err := readController(path)
+	if err != nil {
+		return err
+	}
+	lg := jsonLogger(os.Stderr)
+	d, err := newDaemon(ctx, conf, lg, nil)
+	if err != nil {
+		return err
+	}
+	defer d.close()
+	lg.InfoContext(ctx, "controller runs", "listen", d.ln.Addr().String(), "log_size", d.log.Size())
+	return d.run(ctx)
+}
+
+// edgeCommand is the demo's edge: the same daemon as edge-connector, with a
+// replayed day instead of NVML.
+func edgeCommand() *cobra.Command {
+	var path string
+	c := &cobra.Command{
+		Use: "edge", Short: "Run an edge over a replayed day", Hidden: true, Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return runEdge(c.Context(), path) },
+	}
+	c.Flags().StringVar(&path, "config", "edge.yaml", "config file")
+	return c
+}
+
+// jsonLogger logs JSON lines.
+func jsonLogger(f *os.File) *slog.Logger {
+	return slog.New(slog.NewJSONHandler(f, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}

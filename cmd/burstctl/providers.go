@@ -1,0 +1,205 @@
+package main
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/burstctl/burstctl/configs"
+	"github.com/burstctl/burstctl/configs/frame"
+	"github.com/burstctl/burstctl/configs/keys"
+	"github.com/burstctl/burstctl/pools/burst"
+	"github.com/burstctl/burstctl/pools/cloud"
+	"github.com/burstctl/burstctl/pools/cloud/local"
+	"github.com/burstctl/burstctl/residency"
+	attest "github.com/burstctl/burstctl/residency/attest/local"
+	"github.com/burstctl/burstctl/tunnel/issuer"
+	"github.com/burstctl/burstctl/tunnel/vault"
+)
+
+// openIssuer opens who signs nodes' certificates.
+func (d *daemon) openIssuer(context.Context) error {
+	c := d.conf.Issuer
+	switch c.Kind {
+	case "embedded":
+		cert, err := keys.Certificate(filepath.Join(d.conf.Keys, "grants-ca.pem"), filepath.Join(d.conf.Keys, "grants-ca.key"))
+		if err != nil {
+			return frame.Wrap(frame.KeyMissing, err, "")
+		}
+		d.issuer, err = issuer.New(time.Now, d.conf.Domain, cert)
+		return err
+	case "vault":
+		v, err := vault.New(vault.Config{Address: c.Vault.Address, CAFile: c.Vault.CA, RoleIDFile: c.Vault.RoleIDFile,
+			SecretIDFile: c.Vault.SecretIDFile, Mount: c.Vault.Mount, Role: c.Vault.Role, TrustDomain: d.conf.Domain, Logger: d.lg})
+		d.issuer = v
+		return frame.Wrap(frame.BadConfig, err, "")
+	}
+	return frame.Wrap(frame.BadConfig, fmt.Errorf("open issuer: kind is %q, want vault or embedded", c.Kind), "")
+}
+
+// restoreIssuer gives the embedded issuer back what the log says it did.
+func restoreIssuer(i any, states []burst.State) error {
+	ca, ok := i.(*issuer.CA)
+	if !ok {
+		return nil
+	}
+	var issued, revoked []string
+	for _, s := range states {
+		for _, c := range s.Serials {
+			issued = append(issued, c.Number)
+			if c.Revoked {
+				revoked = append(revoked, c.Number)
+			}
+		}
+	}
+	return ca.Restore(issued, revoked)
+}
+
+// openFleet opens every provider. The local driver plays one provider per name
+// its places have, each with its own directory.
+func (d *daemon) openFleet(context.Context) error {
+	d.fleet = cloud.Fleet{}
+	for _, p := range d.conf.Providers {
+		if p.Kind != "local" {
+			return frame.Wrap(frame.BadConfig, fmt.Errorf("open provider: kind is %q, want local", p.Kind), "")
+		}
+		spaces, err := namespaces(p.Namespaces)
+		if err != nil {
+			return err
+		}
+		for _, place := range p.Places {
+			at, err := residency.ParseAddress(place)
+			if err != nil {
+				return frame.Wrap(frame.BadConfig, err, "")
+			}
+			drv, ok := d.fleet[at.Provider].(*local.Driver)
+			if !ok {
+				if drv, err = d.localDriver(p, at.Provider, spaces); err != nil {
+					return err
+				}
+				d.fleet[at.Provider] = drv
+			}
+			drv.Places = append(drv.Places, place)
+		}
+	}
+	return nil
+}
+
+func (d *daemon) localDriver(p configs.Driver, provider string, spaces bool) (*local.Driver, error) {
+	exe, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("find own binary: %w", err)
+	}
+	dir := filepath.Join(p.Dir, provider)
+	return &local.Driver{Dir: dir, Host: []string{exe, "node-host"}, Capacity: p.Capacity, Namespaces: spaces,
+		Lifeline: d.observe != nil, KeyFile: providerKey(d.conf)}, nil
+}
+
+// providerKey is the file of the key that signs local identity documents.
+func providerKey(c configs.Controller) string { return filepath.Join(c.Keys, "local-provider.key") }
+
+// namespaces decides whether nodes get namespaces of their own.
+func namespaces(wish string) (bool, error) {
+	root := os.Geteuid() == 0
+	switch wish {
+	case "", "auto":
+		return root, nil
+	case "off":
+		return false, nil
+	case "on":
+		if !root {
+			return false, frame.Wrap(frame.BadConfig, errors.New("open provider: namespaces: on needs root"), "run as root, or say auto")
+		}
+		return true, nil
+	}
+	return false, frame.Wrap(frame.BadConfig, fmt.Errorf("open provider: namespaces is %q", wish), "say auto, on or off")
+}
+
+// verifiers are who evidence is believed from.
+func (d *daemon) verifiers() (map[string]residency.Verifier, error) {
+	key, err := keys.Ed25519(providerKey(d.conf))
+	if err != nil {
+		return nil, frame.Wrap(frame.KeyMissing, err, "")
+	}
+	pub, ok := key.Public().(ed25519.PublicKey)
+	if !ok {
+		return nil, frame.Wrap(frame.KeyMissing, errors.New("read local provider's key: no Ed25519 key"), "")
+	}
+	return map[string]residency.Verifier{attest.Kind: attest.New(pub)}, nil
+}
+
+// sweep looks for nodes that nobody should pay for, and for bursts whose node
+// is gone. An incomplete listing changes nothing.
+func (d *daemon) sweep(ctx context.Context) error {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	missed := map[string]int{}
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		nodes, err := d.fleet.List(ctx)
+		if err != nil {
+			d.lg.WarnContext(ctx, "nodes not listed", "error", err.Error())
+			continue
+		}
+		listed := map[string]bool{}
+		for _, n := range nodes {
+			listed[n.ID] = true
+		}
+		states := d.engine.Bursts()
+		d.lost(ctx, states, listed, missed)
+		doomed, err := cloud.Sweep(nodes, life(states), time.Now(), cloud.SweepOptions{Grace: sweepGrace})
+		if err != nil {
+			d.lg.WarnContext(ctx, "nothing swept", "error", err.Error())
+		}
+		for _, n := range doomed {
+			d.lg.WarnContext(ctx, "node swept", "node", n.ID, "claim", n.Claim)
+			_ = d.fleet.Delete(ctx, n.ID) // asked again at the next tick until it is gone
+		}
+	}
+}
+
+const (
+	sweepEvery = 5 * time.Second
+	sweepGrace = time.Minute
+)
+
+// lost stops bursts whose node was missing from two listings in a row.
+func (d *daemon) lost(ctx context.Context, states []burst.State, listed map[string]bool, missed map[string]int) {
+	for _, s := range states {
+		if s.Node == nil || !s.Live() || s.Stopped != nil {
+			continue
+		}
+		if listed[s.Node.ID] {
+			delete(missed, s.Node.ID)
+			continue
+		}
+		if missed[s.Node.ID]++; missed[s.Node.ID] >= 2 {
+			if err := d.engine.Stop(s.Claim, "controller", burst.WhyLost, "the cloud no longer lists its node"); err != nil {
+				d.lg.WarnContext(ctx, "lost burst not stopped", "claim", s.Claim, "error", err.Error())
+			}
+		}
+	}
+}
+
+// life says what the log knows of an attempt.
+func life(states []burst.State) func(string, int) cloud.Life {
+	return func(claim string, attempt int) cloud.Life {
+		for _, s := range states {
+			if s.Claim == claim && (s.Attempt > attempt || !s.Live()) {
+				return cloud.Over
+			}
+			if s.Claim == claim {
+				return cloud.Alive
+			}
+		}
+		return cloud.Unknown
+	}
+}

@@ -1,0 +1,195 @@
+// Package site puts an edge together from its config file, for the connector
+// and for the demo alike. Where its GPU samples come from is the caller's to say:
+// only the connector may reach the driver's library.
+package site
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/mod/sumdb/note"
+
+	"github.com/burstctl/burstctl/configs"
+	"github.com/burstctl/burstctl/configs/keys"
+	"github.com/burstctl/burstctl/policy"
+	"github.com/burstctl/burstctl/pools/bus"
+	"github.com/burstctl/burstctl/pools/onprem"
+	"github.com/burstctl/burstctl/pools/onprem/edge"
+	"github.com/burstctl/burstctl/residency"
+	"github.com/burstctl/burstctl/residency/audit"
+	"github.com/burstctl/burstctl/tunnel/control"
+)
+
+// Source is where samples come from, and what it knows of a queue and of time.
+type Source struct {
+	Sampler   onprem.Sampler
+	Queue     edge.Queue // nil is none
+	Threshold policy.Threshold
+}
+
+// Site is an edge with the connection it announces over.
+type Site struct {
+	Edge *edge.Edge
+	bus  *bus.Conn
+}
+
+// Close gives the connection back.
+func (s *Site) Close() { s.bus.Close() }
+
+// Open reads every file the config names and connects to the bus.
+func Open(ctx context.Context, c configs.Edge, src Source, lg *slog.Logger) (*Site, error) {
+	conf := edge.Config{Site: c.Site, Pool: c.Pool, Domain: c.Domain, Sampler: src.Sampler, Queue: src.Queue,
+		Threshold: src.Threshold, Quarantine: c.Quarantine, Window: c.Window, Announce: c.Announce, Logger: lg}
+	for _, step := range []func(configs.Edge, *edge.Config) error{identity, witness, law, holdings} {
+		if err := step(c, &conf); err != nil {
+			return nil, fmt.Errorf("open site %s: %w", c.Site, err)
+		}
+	}
+	key, err := keys.Ed25519(c.NATS.Key)
+	if err != nil {
+		return nil, err
+	}
+	roots, err := keys.Pool(c.NATS.CA)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := bus.Connect(ctx, bus.Config{URL: c.NATS.URL, CredsFile: c.NATS.Creds, Name: "edge-" + c.Site, Logger: lg,
+		TLS: &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: roots}})
+	if err != nil {
+		return nil, err
+	}
+	conf.Bus = bus.NewPublisher(conn, c.Site, key)
+	e, err := edge.New(conf)
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return &Site{e, conn}, nil
+}
+
+// identity reads who the edge is and whom it calls.
+func identity(c configs.Edge, e *edge.Config) (err error) {
+	if e.Cert, err = keys.Certificate(c.Control.Cert, c.Control.Key); err != nil {
+		return err
+	}
+	house, err := keys.Pool(c.Control.CA)
+	if err != nil {
+		return err
+	}
+	if e.Grants, err = keys.Pool(c.GrantsCA); err != nil {
+		return err
+	}
+	e.Control = control.NewClient(control.Options{Address: c.Control.Address, Domain: c.Domain, Roots: house,
+		Cert: func() (*tls.Certificate, error) { return &e.Cert, nil }})
+	return nil
+}
+
+// witness reads whom it trusts about the log, and what it remembers of it.
+func witness(c configs.Edge, e *edge.Config) error {
+	text, err := os.ReadFile(c.Trust)
+	if err != nil {
+		return fmt.Errorf("read trust: %w", err)
+	}
+	if e.Trust, err = audit.ParseTrust(text); err != nil {
+		return fmt.Errorf("read trust: %s:%w", c.Trust, err)
+	}
+	skey, err := keys.Text(c.Witness.Key)
+	if err != nil {
+		return err
+	}
+	signer, err := audit.NewWitnessSigner(skey)
+	if err != nil {
+		return fmt.Errorf("read key %s: not a witness's key", c.Witness.Key)
+	}
+	log, err := keys.Verifier(c.LogKey)
+	if err != nil {
+		return err
+	}
+	if e.Witness, err = audit.OpenWitness(c.Witness.State, signer, log); err != nil {
+		return err
+	}
+	e.GrantsKey, err = keys.Verifier(c.GrantsKey)
+	return err
+}
+
+// law reads the site's own rules, places and catalogue.
+func law(c configs.Edge, e *edge.Config) error {
+	names, err := filepath.Glob(filepath.Join(c.Rules, "*.cedar"))
+	if err != nil || len(names) == 0 {
+		return errors.Join(err, fmt.Errorf("read rules: no .cedar file in %s", c.Rules))
+	}
+	files := map[string][]byte{}
+	for _, n := range names {
+		if files[n], err = os.ReadFile(n); err != nil {
+			return fmt.Errorf("read rules: %w", err)
+		}
+	}
+	if e.Rules, err = residency.ParseRules(files); err != nil {
+		return err
+	}
+	if e.Places, err = places(c.Places); err != nil {
+		return err
+	}
+	sets, err := configs.ReadCatalogue(c.Catalogue)
+	if err != nil {
+		return err
+	}
+	e.Catalogue, err = residency.NewCatalogue(sets)
+	return err
+}
+
+func places(c configs.Places) (*residency.Table, error) {
+	b, err := os.ReadFile(c.Table)
+	if err != nil {
+		return nil, fmt.Errorf("read places: %w", err)
+	}
+	var vs []note.Verifier
+	for _, path := range c.Keys {
+		v, err := keys.Verifier(path)
+		if err != nil {
+			return nil, err
+		}
+		vs = append(vs, v)
+	}
+	if len(vs) == 0 {
+		return residency.ParseTable(b)
+	}
+	return residency.OpenTable(b, note.VerifierList(vs...))
+}
+
+// holdings opens what the site may be asked for. From each directory nothing
+// leads out.
+func holdings(c configs.Edge, e *edge.Config) error {
+	sets, err := configs.ReadCatalogue(c.Catalogue)
+	if err != nil {
+		return err
+	}
+	e.Slices = map[string]fs.FS{}
+	for _, d := range sets {
+		for _, s := range d.Slices {
+			root, err := os.OpenRoot(filepath.Join(c.Data, filepath.FromSlash(s.Dir)))
+			if err != nil {
+				return fmt.Errorf("hold slice %s: %w: put its files there, or take it out of the catalogue", s.Name, err)
+			}
+			e.Slices[s.Name] = root.FS()
+		}
+	}
+	dirs, err := os.ReadDir(c.Payloads)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("hold payloads: %w", err)
+	}
+	for _, d := range dirs {
+		root, err := os.OpenRoot(filepath.Join(c.Payloads, d.Name()))
+		if err != nil {
+			return fmt.Errorf("hold payloads: %w", err)
+		}
+		e.Payloads = append(e.Payloads, root.FS())
+	}
+	return nil
+}
