@@ -283,7 +283,7 @@ type inbox struct{ *daemon }
 
 // Request enters a site's request; the bus forgets it only then.
 func (in inbox) Request(_ context.Context, r bus.Received) error {
-	return in.engine.Ask(*r.Request, r.Digest)
+	return in.engine.Ask(r.Request, r.Digest)
 }
 
 // Signal notes a site's level. It is a hint: nothing is decided on it.

@@ -58,7 +58,7 @@ func cedarFiles(path string) (map[string][]byte, error) {
 	}
 	files := map[string][]byte{}
 	for _, name := range names {
-		if files[name], err = os.ReadFile(name); err != nil {
+		if files[filepath.Base(name)], err = os.ReadFile(name); err != nil {
 			return nil, fmt.Errorf("read rules: %w", err)
 		}
 	}

@@ -59,7 +59,7 @@ func Open(ctx context.Context, c configs.Edge, src Source, lg *slog.Logger) (*Si
 	if err != nil {
 		return nil, err
 	}
-	conn, err := bus.Connect(ctx, bus.Config{URL: c.NATS.URL, CredsFile: c.NATS.Creds, Name: "edge-" + c.Site, Logger: lg,
+	conn, err := bus.Connect(ctx, bus.Config{URL: c.NATS.URL, CredsFile: c.NATS.Creds, Name: c.Site, Logger: lg,
 		TLS: &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: roots}})
 	if err != nil {
 		return nil, err
@@ -126,7 +126,7 @@ func law(c configs.Edge, e *edge.Config) error {
 	}
 	files := map[string][]byte{}
 	for _, n := range names {
-		if files[n], err = os.ReadFile(n); err != nil {
+		if files[filepath.Base(n)], err = os.ReadFile(n); err != nil {
 			return fmt.Errorf("read rules: %w", err)
 		}
 	}
