@@ -37,6 +37,10 @@ type Mount struct {
 // ctx ends or [Mount.Unmount] is called, reads fail with EACCES; a chunk that
 // does not come or does not fit fails with EIO. Where this machine or user
 // cannot mount the error is [ErrNoFUSE].
+//
+// This process answers the kernel, so it must not start a program from below
+// dir or with its working directory there: between fork and exec nothing of it
+// runs, and neither would get on. Start a program elsewhere that goes there.
 func MountAt(ctx context.Context, r *Road, digest, dir string) (*Mount, error) {
 	opts, err := mountOptions()
 	if err != nil {
@@ -133,9 +137,12 @@ func (m *Mount) Unmount() error {
 	return m.err
 }
 
-// detach takes a busy mount out of sight.
+// detach aborts a busy mount's connection to the kernel and takes it out of
+// sight.
 func detach(dir string) error {
 	if os.Geteuid() == 0 {
+		// EBUSY is why we are here; the abort has happened all the same.
+		_ = unix.Unmount(dir, unix.MNT_FORCE)
 		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
 			return fmt.Errorf("detach %s: %w", dir, err)
 		}

@@ -64,7 +64,7 @@ func TestAChangedSourceIsRefusedAndReported(t *testing.T) {
 			if reported.Load() != 1 {
 				t.Errorf("reported %d times", reported.Load())
 			}
-			if n := conn.wrote.Load() - before; n > 1<<10 {
+			if n := conn.wrote.Load() - before; n > testChunk/4 {
 				t.Errorf("%d bytes went out with the refusal", n)
 			}
 			w.readAll(t, r, "claims.csv") // the others are still served
