@@ -114,6 +114,12 @@ func (s State) Current() string {
 	return s.Serials[len(s.Serials)-1].Number
 }
 
+// grantIs reports whether the burst has this grant.
+func (s State) grantIs(id string) bool { return s.Grant != nil && s.Grant.ID == id }
+
+// nodeIs reports whether the burst has this node.
+func (s State) nodeIs(id string) bool { return s.Node != nil && s.Node.ID == id }
+
 // Event is one fact, as entered. Index is the leaf that holds it.
 type Event struct {
 	Claim string

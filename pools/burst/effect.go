@@ -66,8 +66,14 @@ func (s State) Deadline() Late {
 	case Booting, Placed:
 		return Late{At: s.BootBy, Body: &Stop{Why: WhyBoot, Detail: "the node did not prove itself in time"}}
 	case Granted, Running:
+		if s.Grant == nil {
+			return Late{} // no log leads here
+		}
 		return Late{At: s.Grant.Expires, Body: &Stop{Why: WhyExpired, Detail: "the lease ran out"}}
 	case Unmount:
+		if s.Stopped == nil {
+			return Late{} // nor here
+		}
 		return Late{At: s.Stopped.By, Body: &Unmounted{Confirmed: false}}
 	case Probing:
 		return Late{At: s.ProbeBy, Effect: &Effect{Do: DoProbe, Serial: s.Current()}}

@@ -4,7 +4,7 @@ package burst
 func stepLaunch(s State, e Event) (State, bool) {
 	switch b := e.Body.(type) {
 	case *LaunchIntent:
-		if s.Phase != Planned || b.Launch.Attempt != s.Attempt {
+		if s.Phase != Planned || b.Launch.Attempt != s.Attempt || b.BootBy.IsZero() {
 			return s, false
 		}
 		s.Phase, s.Launch, s.BootBy = Launching, &b.Launch, b.BootBy

@@ -10,7 +10,7 @@ func stepProve(s State, e Event) (State, bool) {
 			return s, false
 		}
 	case *PlacedAt:
-		if s.Phase != Booting || b.Attempt != s.Attempt || b.Instance != s.Node.ID {
+		if s.Phase != Booting || b.Attempt != s.Attempt || !s.nodeIs(b.Instance) {
 			return s, false
 		}
 		s.Phase, s.Place, s.Level, s.NodeKey = Placed, &b.Place, b.Level, b.NodeKey
@@ -20,27 +20,24 @@ func stepProve(s State, e Event) (State, bool) {
 		}
 		s.Phase, s.Stopped = Deleting, &Stop{Why: WhyDenied, Detail: b.Verdict.Why, By: b.StopBy}
 	case *Cleared:
-		if s.Phase != Placed {
+		if s.Phase != Placed || b.Grant == "" || b.Expires.IsZero() {
 			return s, false
 		}
 		s.Phase = Granted
 		s.Grant = &Grant{ID: b.Grant, Sealed: b.Sealed, Index: e.Index, Expires: b.Expires, NodeKey: b.NodeKey}
 	case *IssueIntent:
-		if (s.Phase != Granted && s.Phase != Running) || b.Grant != s.Grant.ID {
+		if (s.Phase != Granted && s.Phase != Running) || !s.grantIs(b.Grant) {
 			return s, false
 		}
 		s.Issuing = b.CSR
 	case *Issued:
-		if s.Grant == nil || s.Issuing == "" || b.Grant != s.Grant.ID {
+		if s.Issuing == "" || !s.grantIs(b.Grant) || b.Serial == "" || s.serial(b.Serial) >= 0 {
 			return s, false
 		}
 		s.Issuing = ""
 		s.Serials = append(slices.Clone(s.Serials), Serial{Number: b.Serial, NotAfter: b.NotAfter})
-		switch s.Phase {
-		case Granted:
+		if s.Phase == Granted { // else a renewal, or it was stopped while it was being signed
 			s.Phase = Running
-		case Unmount, Revoking, Probing, Deleting: // stopped while it was being signed
-			s.Phase = Revoking
 		}
 	default:
 		return s, false

@@ -2,6 +2,7 @@ package burst
 
 import (
 	"maps"
+	"math"
 	"slices"
 )
 
@@ -11,7 +12,10 @@ import (
 func stepServe(s State, e Event) (State, bool) {
 	switch b := e.Body.(type) {
 	case *Window:
-		if s.Phase != Running || b.Grant != s.Grant.ID || b.N != s.WindowN+1 || b.Bytes <= 0 {
+		if s.Phase != Running || !s.grantIs(b.Grant) || b.N != s.WindowN+1 {
+			return s, false
+		}
+		if b.Bytes <= 0 || b.Bytes > math.MaxInt64-s.Allowed-s.Served {
 			return s, false
 		}
 		s.Windows = cloned(s.Windows)
@@ -19,21 +23,21 @@ func stepServe(s State, e Event) (State, bool) {
 		s.WindowN, s.Allowed = b.N, s.Allowed+b.Bytes
 	case *Served:
 		limit, open := s.Windows[b.N]
-		if !open || s.Grant == nil || b.Grant != s.Grant.ID || b.Bytes < 0 || b.Bytes > limit {
+		if !open || !s.grantIs(b.Grant) || b.Bytes < 0 || b.Bytes > limit {
 			return s, false
 		}
 		s.Windows = cloned(s.Windows)
 		delete(s.Windows, b.N)
 		s.Allowed, s.Served = s.Allowed-limit, s.Served+b.Bytes
 	case *Started:
-		return s, s.Phase == Running && b.Grant == s.Grant.ID
+		return s, s.Phase == Running && s.grantIs(b.Grant)
 	case *Progress:
-		if s.Phase != Running || b.Grant != s.Grant.ID {
+		if s.Phase != Running || !s.grantIs(b.Grant) {
 			return s, false
 		}
 		s.Epoch = b.Epoch
 	case *Artefact:
-		if (s.Phase != Running && s.Phase != Unmount) || b.Grant != s.Grant.ID {
+		if (s.Phase != Running && s.Phase != Unmount) || !s.grantIs(b.Grant) {
 			return s, false
 		}
 		s.Artefacts = append(slices.Clone(s.Artefacts), *b)

@@ -18,12 +18,12 @@ func stepTeardown(s State, e Event) (State, bool) {
 	case *RevokeIntent, *Revoked, *Probed:
 		return stepRevoke(s, e)
 	case *DeleteIntent:
-		if s.Phase != Deleting || b.Node != s.Node.ID {
+		if s.Phase != Deleting || !s.nodeIs(b.Node) {
 			return s, false
 		}
 		s.Deleting = true
 	case *Gone:
-		if s.Phase != Deleting || !s.Deleting || b.Node != s.Node.ID {
+		if s.Phase != Deleting || !s.Deleting || !s.nodeIs(b.Node) {
 			return s, false
 		}
 		s.Phase, s.GoneAt = Settling, e.At
@@ -40,7 +40,7 @@ func stepTeardown(s State, e Event) (State, bool) {
 
 // stop turns a burst around, once, wherever it is.
 func stop(s State, b *Stop) (State, bool) {
-	if s.Stopped != nil {
+	if s.Stopped != nil || b.By.IsZero() {
 		return s, false
 	}
 	switch s.Phase {
@@ -74,7 +74,7 @@ func stepRevoke(s State, e Event) (State, bool) {
 		s.Serials[i].Asked = true
 	case *Revoked:
 		i := s.serial(b.Serial)
-		if s.Phase != Revoking || i < 0 || !s.Serials[i].Asked || s.Serials[i].Revoked {
+		if s.Phase != Revoking || i < 0 || !s.Serials[i].Asked || s.Serials[i].Revoked || b.ProbeBy.IsZero() {
 			return s, false
 		}
 		s.Serials = slices.Clone(s.Serials)
@@ -87,7 +87,7 @@ func stepRevoke(s State, e Event) (State, bool) {
 			return s, false
 		}
 		s.Probes = append(slices.Clone(s.Probes), *b)
-		if b.Refused && b.By != "edge" {
+		if b.Refused && b.By != "edge" && b.Serial == s.Current() {
 			s.Phase = Deleting
 		}
 	}

@@ -97,8 +97,8 @@ func exactTile(fsys fs.FS, t tlog.Tile) ([]byte, error) {
 // witness that has seen more. What was entered since is then shown to be lost, not hidden.
 func Restore(r io.Reader, dir string, t Trust) error {
 	dir = filepath.Clean(dir)
-	if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("restore log: %s: %w", dir, errors.Join(fs.ErrExist, err))
+	if _, err := os.Lstat(dir); err == nil {
+		return fmt.Errorf("restore log: %s: %w", dir, fs.ErrExist)
 	}
 	tmp := dir + ".restoring"
 	if err := os.RemoveAll(tmp); err != nil {

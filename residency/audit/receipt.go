@@ -64,11 +64,11 @@ func openReceipt(r Receipt, t Trust) (Entry, int64, signed, error) {
 	if err != nil {
 		return Entry{}, 0, signed{}, err
 	}
-	known, _, err := c.by(append(t.witnessKeys(), t.logs...)...)
+	known, _, err := c.by(append(t.witnessKeys(), verifiers(t.logs)...)...)
 	if err != nil {
 		return Entry{}, 0, signed{}, err
 	}
-	if !signedBy(known, c.origin, t.logs) {
+	if !signedBy(known, c.origin, verifiers(t.logs)) {
 		return Entry{}, 0, signed{}, fmt.Errorf("not signed by a trusted key of the log %q", c.origin)
 	}
 	if !t.satisfied(known) {

@@ -69,11 +69,12 @@ func (l *Log) Rotate(ctx context.Context, e Entry, next note.Signer) error {
 }
 
 func (l *Log) rotate(r rotation, leaf []byte, next note.Signer) error {
-	if !sameKey(r.old, l.signer) || !sameKey(r.next, next) {
+	n, err := note.Open([]byte(r.note), note.VerifierList(selfVerifier{l.signer}, selfVerifier{next}))
+	if err != nil || len(n.Sigs) != 2 {
 		return errors.New("the entry does not lead from the log's key to the next one")
 	}
 	l.mu.Lock()
-	err := l.refusal(false)
+	err = l.refusal(false)
 	l.mu.Unlock()
 	if err != nil {
 		return err
@@ -87,10 +88,22 @@ func (l *Log) rotate(r rotation, leaf []byte, next note.Signer) error {
 	return nil
 }
 
+// logKey is a key a log signs with. Its text is what tells it from others: name and hash, 32 bits, can be made to
+// match.
+type logKey struct {
+	note.Verifier
+	vkey string
+}
+
+func newLogKey(vkey string) (logKey, error) {
+	v, err := note.NewVerifier(vkey)
+	return logKey{v, vkey}, err
+}
+
 // rotation is an opened rotation entry.
 type rotation struct {
-	index     int64
-	old, next note.Verifier
+	old, next logKey
+	note      string
 }
 
 // openRotation reads a rotation entry and requires both signatures.
@@ -107,12 +120,12 @@ func openRotation(e Entry) (rotation, error) {
 	if len(lines) != 5 || lines[0] != rotationHead || lines[4] != e.At.UTC().Format(time.RFC3339Nano) {
 		return rotation{}, errors.New("read rotation: not a rotation statement of the entry's time")
 	}
-	old, err1 := note.NewVerifier(lines[2])
-	next, err2 := note.NewVerifier(lines[3])
+	old, err1 := newLogKey(lines[2])
+	next, err2 := newLogKey(lines[3])
 	if err := errors.Join(err1, err2); err != nil {
 		return rotation{}, fmt.Errorf("read rotation: %w", err)
 	}
-	if old.Name() != lines[1] || next.Name() != lines[1] || sameKey(old, next) {
+	if old.Name() != lines[1] || next.Name() != lines[1] || old.vkey == next.vkey {
 		return rotation{}, errors.New("read rotation: not two keys of one log")
 	}
 	n, err := note.Open([]byte(body.Note), note.VerifierList(old, next))
@@ -122,28 +135,26 @@ func openRotation(e Entry) (rotation, error) {
 	if len(n.Sigs) != 2 || len(n.UnverifiedSigs) > 0 || n.Text != text+"\n" {
 		return rotation{}, errors.New("read rotation: not signed by the old and the new key")
 	}
-	return rotation{old: old, next: next}, nil
+	return rotation{old, next, body.Note}, nil
 }
-
-type key interface {
-	Name() string
-	KeyHash() uint32
-}
-
-func sameKey(a, b key) bool { return a.Name() == b.Name() && a.KeyHash() == b.KeyHash() }
 
 // follow replaces trusted keys by those they were rotated to, in the order of the log.
-func follow(trusted []note.Verifier, turns []rotation) []note.Verifier {
+func follow(trusted []logKey, turns []rotation) []logKey {
 	keys := slices.Clone(trusted)
 	for _, r := range turns {
-		i := slices.IndexFunc(keys, func(k note.Verifier) bool { return sameKey(k, r.old) })
-		if i < 0 {
+		if !slices.ContainsFunc(keys, func(k logKey) bool { return k.vkey == r.old.vkey }) {
 			continue
 		}
-		keys = slices.Delete(keys, i, i+1)
-		if !slices.ContainsFunc(keys, func(k note.Verifier) bool { return sameKey(k, r.next) }) {
-			keys = append(keys, r.next)
-		}
+		keys = slices.DeleteFunc(keys, func(k logKey) bool { return k.vkey == r.old.vkey || k.vkey == r.next.vkey })
+		keys = append(keys, r.next)
 	}
 	return keys
+}
+
+func verifiers(keys []logKey) []note.Verifier {
+	var vs []note.Verifier
+	for _, k := range keys {
+		vs = append(vs, k)
+	}
+	return vs
 }

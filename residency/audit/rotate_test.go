@@ -12,22 +12,22 @@ import (
 	"golang.org/x/mod/sumdb/note"
 )
 
-type logKey struct {
+type signingKey struct {
 	signer note.Signer
 	vkey   string
 }
 
-func nextKey(t *testing.T, origin string) logKey {
+func nextKey(t *testing.T, origin string) signingKey {
 	t.Helper()
 	skey, vkey, err := GenerateLogKey(origin)
 	check(t, err)
 	s, err := note.NewSigner(skey)
 	check(t, err)
-	return logKey{s, vkey}
+	return signingKey{s, vkey}
 }
 
 // newWitnessFor takes up the memory of the house's witness under another key of the log.
-func (h *house) newWitnessFor(t *testing.T, k logKey) {
+func (h *house) newWitnessFor(t *testing.T, k signingKey) {
 	t.Helper()
 	v, err := note.NewVerifier(k.vkey)
 	check(t, err)
@@ -49,9 +49,9 @@ func TestARotatedLogVerifiesUnderTheOldAndTheNewKey(t *testing.T) {
 	fill(t, l, 0, 3)
 	h.cosign(t, l)
 	before := inMemory(t, h.o.Dir)
-	a, b := logKey{h.o.Signer, h.vkey}, nextKey(t, h.o.Origin)
+	a, b := signingKey{h.o.Signer, h.vkey}, nextKey(t, h.o.Origin)
 	c := nextKey(t, h.o.Origin)
-	for _, turn := range [][2]logKey{{a, b}, {b, c}} {
+	for _, turn := range [][2]signingKey{{a, b}, {b, c}} {
 		e, err := NewRotation(noon, "user:alice", turn[0].signer, turn[1].signer, turn[0].vkey, turn[1].vkey)
 		check(t, err)
 		if err := l.Rotate(t.Context(), e, turn[0].signer); err == nil {
@@ -65,7 +65,7 @@ func TestARotatedLogVerifiesUnderTheOldAndTheNewKey(t *testing.T) {
 	if _, err := Verify(t.Context(), os.DirFS(h.o.Dir), h.trust, before["checkpoint"].Data); err != nil {
 		t.Fatalf("trusting the first key: %v", err)
 	}
-	for _, k := range []logKey{b, c} {
+	for _, k := range []signingKey{b, c} {
 		if _, err := Verify(t.Context(), os.DirFS(h.o.Dir), h.trusting(t, k.vkey)); err != nil {
 			t.Fatalf("trusting a later key: %v", err)
 		}
@@ -123,7 +123,34 @@ func TestANewKeyWithoutARotationSignedByBothIsRefused(t *testing.T) {
 	if _, err := NewRotation(noon, "a", h.o.Signer, h.o.Signer, h.vkey, h.vkey); err == nil {
 		t.Error("rotated to itself")
 	}
-	// a thief who has only the new key cannot make the tree verify under the old one
+}
+
+func TestAKeyOfTheSameNameAndHashIsNotTheOneTrusted(t *testing.T) {
+	h := newHouse(t)
+	next := nextKey(t, h.o.Origin)
+	good, err := NewRotation(noon, "user:alice", h.o.Signer, next.signer, h.vkey, next.vkey)
+	check(t, err)
+	r, err := openRotation(good)
+	check(t, err)
+	trusted, err := newLogKey(h.vkey)
+	check(t, err)
+	r.old.vkey = strings.Replace(r.old.vkey, "+A", "+B", 1)
+	if got := follow([]logKey{trusted}, []rotation{r}); got[0].vkey != h.vkey {
+		t.Error("followed a key of the same name and hash")
+	}
+}
+
+func TestAThiefOfTheNewKeyAloneCannotSpeakForTheOld(t *testing.T) {
+	h := newHouse(t)
+	next := nextKey(t, h.o.Origin)
+	good, err := NewRotation(noon, "user:alice", h.o.Signer, next.signer, h.vkey, next.vkey)
+	check(t, err)
+	var body RotationBody
+	check(t, json.Unmarshal(good.Body, &body))
+	lines := strings.SplitAfter(body.Note, "\n")
+	half := good
+	half.Body, err = Canonical(RotationBody{Note: strings.Join(lines[:6], "") + lines[7]})
+	check(t, err)
 	o := h.o
 	o.Dir, o.Signer = filepath.Join(t.TempDir(), "theirs"), next.signer
 	check(t, Create(o))
@@ -139,7 +166,7 @@ func TestANewKeyWithoutARotationSignedByBothIsRefused(t *testing.T) {
 	if _, err := l.Enter(t.Context(), good); err == nil {
 		t.Fatal("a rotation was entered without being carried out")
 	}
-	leaf, err := forged(text + lines[7]).Encode()
+	leaf, err := half.Encode()
 	check(t, err)
 	_, err = l.commit([][]byte{leaf})
 	check(t, err)

@@ -25,7 +25,7 @@ import (
 // A name is defined once, before it is used, and is a member of one group at most, so that no witness counts
 // twice. The parser of the formats library is not used: it insists on URLs and passes over the log lines.
 type Trust struct {
-	logs      []note.Verifier
+	logs      []logKey
 	witnesses map[string]note.Verifier
 	groups    map[string]group
 	member    map[string]bool // of a group
@@ -132,14 +132,14 @@ func (t *Trust) addLog(words []string) (int, error) {
 	if len(words) != 2 {
 		return min(2, len(words)), errors.New("log takes one verifier key")
 	}
-	v, err := note.NewVerifier(words[1])
+	k, err := newLogKey(words[1])
 	if err != nil {
 		return 1, fmt.Errorf("log key: %w", err)
 	}
-	if slices.ContainsFunc(t.logs, func(k note.Verifier) bool { return sameKey(k, v) }) {
+	if slices.ContainsFunc(t.logs, func(have logKey) bool { return have.vkey == k.vkey }) {
 		return 1, errors.New("log key given twice")
 	}
-	t.logs = append(t.logs, v)
+	t.logs = append(t.logs, k)
 	return 0, nil
 }
 
@@ -155,7 +155,7 @@ func (t *Trust) addWitness(words []string) (int, error) {
 		return 2, err
 	}
 	for name, k := range t.witnesses {
-		if sameKey(k, v) {
+		if k.Name() == v.Name() && k.KeyHash() == v.KeyHash() {
 			return 2, fmt.Errorf("the key of witness %q again", name)
 		}
 	}

@@ -184,7 +184,7 @@ func (v *verification) readEntries(t tlog.Tile) bool {
 	}
 	for i, leaf := range leaves {
 		v.forest.add(leaf)
-		if err := v.leaf(from+int64(i), leaf); err != nil {
+		if err := v.leaf(leaf); err != nil {
 			v.problem(from+int64(i), "%s: leaf %d: %v", name, from+int64(i), err)
 		}
 	}
@@ -198,7 +198,7 @@ func (v *verification) readEntries(t tlog.Tile) bool {
 	return true
 }
 
-func (v *verification) leaf(index int64, b []byte) error {
+func (v *verification) leaf(b []byte) error {
 	e, err := DecodeEntry(b)
 	if err != nil {
 		return err
@@ -209,7 +209,6 @@ func (v *verification) leaf(index int64, b []byte) error {
 		if err != nil {
 			return err
 		}
-		r.index = index
 		v.turns = append(v.turns, r)
 	}
 	return nil
@@ -257,7 +256,7 @@ func (v *verification) precise(t tlog.Tile, number int64) int64 {
 
 // signatures requires the log's signature, the quorum, and no signature of a stranger.
 func (v *verification) signatures(t Trust) {
-	logs := follow(t.logs, v.turns)
+	logs := verifiers(follow(t.logs, v.turns))
 	keys := append(t.witnessKeys(), logs...)
 	known, unknown, err := v.head.by(keys...)
 	if err != nil {
@@ -291,7 +290,7 @@ func (v *verification) extends(t Trust, raw []byte) {
 		v.problem(-1, "remembered: %v", err)
 		return
 	}
-	keys := append(t.witnessKeys(), t.logs...)
+	keys := append(t.witnessKeys(), verifiers(t.logs)...)
 	known, _, err := c.by(keys...)
 	if err != nil || len(known) == 0 || c.origin != v.head.origin {
 		v.problem(-1, "remembered: no checkpoint of this log under a trusted key")

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 )
@@ -93,10 +92,14 @@ func TestAnInterruptedCopyGoesOnWhereItWas(t *testing.T) {
 
 func TestACopyReplacesNothingAndFollowsNoLink(t *testing.T) {
 	for what, lay := range map[string]func(dir string) error{
-		"a file":              func(dir string) error { return os.WriteFile(filepath.Join(dir, "claims.csv"), []byte("mine"), 0o600) },
-		"a link":              func(dir string) error { return os.Symlink("/etc/hostname", filepath.Join(dir, "claims.csv")) },
-		"a directory's link":  func(dir string) error { return os.Symlink("/tmp", filepath.Join(dir, "year=2025")) },
-		"a part that is ours": func(string) error { return nil },
+		"a file": func(dir string) error {
+			return os.WriteFile(filepath.Join(dir, "claims.csv"), []byte("mine"), 0o600)
+		},
+		"a link": func(dir string) error {
+			return os.Symlink("/etc/hostname", filepath.Join(dir, "claims.csv"))
+		},
+		"a directory's link": func(dir string) error { return os.Symlink("/tmp", filepath.Join(dir, "year=2025")) },
+		"nothing":            func(string) error { return nil },
 	} {
 		t.Run(what, func(t *testing.T) {
 			w := newWorld(t)
@@ -106,7 +109,7 @@ func TestACopyReplacesNothingAndFollowsNoLink(t *testing.T) {
 				t.Fatal(err)
 			}
 			err := Materialize(t.Context(), r, w.digest, dir, nil)
-			if (err == nil) != strings.HasPrefix(what, "a part") {
+			if (err == nil) != (what == "nothing") {
 				t.Errorf("copy: %v", err)
 			}
 		})

@@ -102,9 +102,11 @@ func TestANodeNeverNamesAPath(t *testing.T) {
 	w := newWorld(t)
 	conn, _ := w.impostor(t)
 	present(t, conn)
-	for _, name := range []string{"../model.bin", "/etc/passwd", "a/b", "", ".", "..", "-rf", ".hidden", "a\x00b", "ünï"} {
+	names := []string{"../model.bin", "/etc/passwd", "a/b", "", ".", "..", "-rf", ".hidden", "a\x00b", "ünï"}
+	for _, name := range names {
 		body := binary.BigEndian.AppendUint64(appendText(nil, name), 1)
-		if _, err := conn.Write(append(frameOf(header{op: opPutOpen, id: 7, length: uint32(len(body))}), body...)); err != nil {
+		head := frameOf(header{op: opPutOpen, id: 7, length: uint32(len(body))})
+		if _, err := conn.Write(append(head, body...)); err != nil {
 			t.Fatal(err)
 		}
 		var b [headerSize]byte
@@ -203,7 +205,8 @@ func FuzzReadFrame(f *testing.F) {
 	for _, frame := range forged {
 		f.Add(frame)
 	}
-	f.Add(append(frameOf(header{op: opPutOpen, length: 14}), binary.BigEndian.AppendUint64(appendText(nil, "model"), 9)...))
+	open := binary.BigEndian.AppendUint64(appendText(nil, "model"), 9)
+	f.Add(append(frameOf(header{op: opPutOpen, length: uint32(len(open))}), open...))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		h, body, err := readFrame(bytes.NewReader(b), func() error { return nil },
 			func(h header) (uint32, error) { return h.op.limit(), nil })

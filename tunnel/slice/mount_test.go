@@ -77,7 +77,8 @@ func TestAMountReadsAsTheSlice(t *testing.T) {
 	}
 	defer f.Close()
 	b := make([]byte, 100) // over the edge of a chunk, out of order
-	if _, err := f.ReadAt(b, 3*testChunk-50); err != nil || !bytes.Equal(b, w.file(t, "claims.csv")[3*testChunk-50:][:100]) {
+	want := w.file(t, "claims.csv")[3*testChunk-50:][:100]
+	if _, err := f.ReadAt(b, 3*testChunk-50); err != nil || !bytes.Equal(b, want) {
 		t.Errorf("a read in the middle differs (%v)", err)
 	}
 }
