@@ -122,16 +122,21 @@ func (p *play) startEdge(ctx context.Context, nats, controller string) (func() e
 func (p *play) hear(out io.Reader, said io.Writer) {
 	lines := bufio.NewScanner(out)
 	lines.Buffer(nil, 1<<20)
+	full := false
 	for lines.Scan() {
 		fmt.Fprintln(said, lines.Text())
 		var l map[string]any
 		if json.Unmarshal(lines.Bytes(), &l) != nil {
 			continue
 		}
+		full = full || l["msg"] == "saturated"
 		switch l["msg"] {
 		case "day":
 			p.story.say(saturation, "edge:hq", fmt.Sprint("replays a recorded day: ", l["title"]), fmt.Sprint(l["describe"]), fmt.Sprint("rule: ", l["rule"]))
 		case "sampled":
+			if full {
+				continue // once declared, the level speaks for itself
+			}
 			p.story.say(saturation, "edge:hq", fmt.Sprintf("%v GPUs at %v %% (window mean), %v jobs wait: %v", l["gpus"], l["utilisation"], l["waiting"], l["reason"]))
 		case "saturated":
 			p.story.say(saturation, "edge:hq", fmt.Sprintf("SATURATED: %v GPUs at %v %%, %v jobs wait", l["gpus"], l["utilisation"], l["waiting"]), fmt.Sprint("rule: ", l["rule"]))

@@ -41,11 +41,11 @@ var titles = map[chapter]string{
 
 // chapterOf says where an entry belongs.
 var chapterOf = map[string]chapter{
-	"opened": opening, "law": opening, "job-submitted": asking, "requested": asking, "decided": deciding,
+	"opened": opening, "law": opening, "job-submitted": saturation, "requested": asking, "decided": deciding,
 	"launch-intent": granting, "launched": granting, "launch-failed": granting, "proven": granting, "unproven": granting,
 	"cleared": granting, "denied": granting, "issue-intent": granting, "issued": granting, "serve-intent": granting,
-	"job-started": working, "job-progress": working, "artefact": working, "serve-outcome": working,
-	"stop": leaving, "unmounted": leaving, "revoke-intent": leaving, "revoked": leaving, "probed": leaving,
+	"job-started": working, "job-progress": working, "artefact": working,
+	"serve-outcome": leaving, "stop": leaving, "unmounted": leaving, "revoke-intent": leaving, "revoked": leaving, "probed": leaving,
 	"delete-intent": leaving, "gone": leaving, "settled": leaving, "ended": leaving,
 }
 

@@ -43,7 +43,7 @@ func TestEveryCodeInTheSourceIsRegistered(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		if d.Name() == ".git" {
+		if d.IsDir() && d.Name() == ".git" {
 			return fs.SkipDir
 		}
 		if d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {

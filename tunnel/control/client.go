@@ -96,7 +96,7 @@ func NewClient(o Options) *Client {
 			}
 			return err
 		},
-		NextProtos:         []string{"http/1.1"},
+		NextProtos: []string{"http/1.1"},
 	}
 	if o.Cert != nil {
 		conf.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return o.Cert() }

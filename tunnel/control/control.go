@@ -128,10 +128,10 @@ func (s *Server) allowed(r *http.Request, action string) (string, error) {
 		return "", problem{http.StatusUnauthorized, "BRS-4001", err}
 	}
 	if s.Allow == nil {
-		return "", problem{http.StatusForbidden, "BRS-4003", fmt.Errorf("allow %s: no roles are configured", action)}
+		return "", problem{http.StatusForbidden, "BRS-4002", fmt.Errorf("allow %s: no roles are configured", action)}
 	}
 	if err := s.Allow(actor, groups, action); err != nil {
-		return "", problem{http.StatusForbidden, "BRS-4003", err}
+		return "", problem{http.StatusForbidden, "BRS-4002", err}
 	}
 	return actor, nil
 }

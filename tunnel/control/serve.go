@@ -80,11 +80,11 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, h func(*http.Req
 	switch {
 	case ok:
 	case s.Refused != nil && errors.Is(err, s.Refused):
-		p = problem{http.StatusForbidden, "BRS-4002", err}
+		p = problem{http.StatusForbidden, "BRS-4003", err}
 	case s.Unknown != nil && errors.Is(err, s.Unknown):
-		p = problem{http.StatusNotFound, "BRS-4004", err}
+		p = problem{http.StatusNotFound, "BRS-1000", err}
 	default:
-		p = problem{http.StatusBadRequest, "BRS-4000", err}
+		p = problem{http.StatusBadRequest, "BRS-1000", err}
 	}
 	s.Logger.InfoContext(r.Context(), "call refused", "path", r.URL.Path, "status", p.status, "error", err.Error())
 	w.Header().Set("Content-Type", "application/problem+json")
@@ -97,10 +97,10 @@ func read[T any](r *http.Request) (v T, err error) {
 	d := json.NewDecoder(r.Body)
 	d.DisallowUnknownFields()
 	if err := d.Decode(&v); err != nil {
-		return v, problem{http.StatusBadRequest, "BRS-4000", fmt.Errorf("read request: %w", err)}
+		return v, problem{http.StatusBadRequest, "BRS-1000", fmt.Errorf("read request: %w", err)}
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return v, problem{http.StatusBadRequest, "BRS-4000", errors.New("read request: something follows the body")}
+		return v, problem{http.StatusBadRequest, "BRS-1000", errors.New("read request: something follows the body")}
 	}
 	return v, nil
 }
