@@ -130,12 +130,12 @@ func (d *Driver) delete(id string) error {
 	if time.Since(asked.ModTime()) > 2*stopWait {
 		sig = syscall.SIGKILL // the host hangs; its node dies with it
 	}
-	return signal(r, sig)
+	return tell(r, sig)
 }
 
-// signal sends sig to the host of r, and to no other process that may have its
+// tell sends sig to the host of r, and to no other process that may have its
 // number by now.
-func signal(r record, sig os.Signal) error {
+func tell(r record, sig os.Signal) error {
 	p, err := os.FindProcess(r.PID) // holds the process itself, where the kernel can
 	if err != nil || started(r.PID) != r.Start {
 		return nil

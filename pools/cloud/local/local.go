@@ -26,14 +26,15 @@
 // # Non-goals
 //
 // This is no sandbox. Nodes share the file system and the user of their host,
-// so a hostile node could read provider.key; the places are names. It exists
+// so a hostile node could read the provider's key; the places are names. It exists
 // so that everything else can be real without a cloud.
 package local
 
 import (
 	"context"
-	"crypto/ed25519"
+	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -67,6 +68,9 @@ type Options struct {
 	Lifeline bool
 	// Boot is how long a node is pending before it is started.
 	Boot time.Duration
+	// KeyFile is the provider's Ed25519 key (PEM, PKCS #8, 0600), which signs the
+	// identity documents of its nodes. Only hosts read it.
+	KeyFile string
 }
 
 // Driver makes nodes out of processes. Made by [Open]; safe for concurrent
@@ -74,7 +78,6 @@ type Options struct {
 type Driver struct {
 	o         Options
 	dir       dir
-	key       ed25519.PrivateKey
 	mu        sync.Mutex
 	lifelines map[string]*os.File
 	hosts     sync.WaitGroup
@@ -82,32 +85,27 @@ type Driver struct {
 
 var _ pools.Driver = (*Driver)(nil)
 
-// Open opens the provider's directory, and makes it and its key on first use.
+// Open opens the provider's directory, and makes it on first use.
 func Open(o Options) (*Driver, error) {
-	if o.Dir == "" || len(o.Command) == 0 || len(o.NodeCommand) == 0 {
-		return nil, fmt.Errorf("open local provider: directory or command is missing")
+	if o.Dir == "" || len(o.Command) == 0 || len(o.NodeCommand) == 0 || o.KeyFile == "" {
+		return nil, errors.New("open local provider: directory, command or key file is missing")
 	}
-	abs, err := filepath.Abs(o.Dir)
-	if err != nil {
+	var errs [2]error
+	o.Dir, errs[0] = filepath.Abs(o.Dir)
+	o.KeyFile, errs[1] = filepath.Abs(o.KeyFile)
+	if err := errors.Join(errs[:]...); err != nil {
 		return nil, fmt.Errorf("open local provider: %w", err)
 	}
-	d := &Driver{o: o, dir: dir(abs), lifelines: map[string]*os.File{}}
+	if _, err := readKey(o.KeyFile); err != nil {
+		return nil, fmt.Errorf("open local provider: %w", err)
+	}
+	o.Places = maps.Clone(o.Places)
+	d := &Driver{o: o, dir: dir(o.Dir), lifelines: map[string]*os.File{}}
 	if err := d.dir.make(); err != nil {
-		return nil, fmt.Errorf("open local provider: %w", err)
-	}
-	unlock, err := d.enter(context.Background())
-	if err != nil {
-		return nil, fmt.Errorf("open local provider: %w", err)
-	}
-	defer unlock()
-	if d.key, err = d.dir.key(); err != nil {
 		return nil, fmt.Errorf("open local provider: %w", err)
 	}
 	return d, nil
 }
-
-// PublicKey verifies the identity documents of this provider's nodes.
-func (d *Driver) PublicKey() ed25519.PublicKey { return d.key.Public().(ed25519.PublicKey) }
 
 // Close lets go of the lifelines and waits until the nodes that hung on them
 // are gone, at most a few seconds. Without lifelines the nodes stay.

@@ -3,7 +3,6 @@ package local
 import (
 	"bytes"
 	"crypto/ed25519"
-	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
@@ -32,6 +31,7 @@ type asked struct {
 	Namespaces  bool          `json:"namespaces"`
 	Lifeline    bool          `json:"lifeline"`
 	Boot        time.Duration `json:"boot"`
+	KeyFile     string        `json:"key_file"`
 }
 
 // record is what the provider knows of a node: the file in nodes/, made by its
@@ -85,23 +85,18 @@ func (d dir) make() error {
 	return nil
 }
 
-// key reads the provider's key, and makes it on first use.
-func (d dir) key() (ed25519.PrivateKey, error) {
-	path := d.path("provider.key")
-	b, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		_, priv, err := ed25519.GenerateKey(rand.Reader)
-		if err != nil {
-			return nil, err
-		}
-		der, err := x509.MarshalPKCS8PrivateKey(priv)
-		if err != nil {
-			return nil, err
-		}
-		return priv, write(path, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), os.Link)
-	}
+// readKey reads the provider's key, which nobody else may be able to read.
+func readKey(path string) (ed25519.PrivateKey, error) {
+	info, err := os.Stat(path)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read provider's key: %w", err)
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return nil, fmt.Errorf("read provider's key: %s has mode %v, want 0600", path, info.Mode().Perm())
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read provider's key: %w", err)
 	}
 	if block, _ := pem.Decode(b); block != nil {
 		if k, err := x509.ParsePKCS8PrivateKey(block.Bytes); err == nil {
@@ -110,7 +105,7 @@ func (d dir) key() (ed25519.PrivateKey, error) {
 			}
 		}
 	}
-	return nil, fmt.Errorf("read %s: not an Ed25519 key", path)
+	return nil, fmt.Errorf("read provider's key: %s holds no Ed25519 key", path)
 }
 
 // bury ends a record: gone is written before the node's file goes, so that at
