@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/burstctl/burstctl/configs/frame"
-	"github.com/burstctl/burstctl/configs/keys"
 	"github.com/burstctl/burstctl/pools/cloud/agent"
 	"github.com/burstctl/burstctl/pools/cloud/local"
 )
@@ -44,17 +43,7 @@ func nodeCommand() *cobra.Command {
 func nodeHostCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "node-host SPEC.json", Short: "Host one node of the local driver", Hidden: true, Args: cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			spec, key, err := local.ReadSpec(args[0], keys.Ed25519)
-			if err != nil {
-				return err
-			}
-			exe, err := os.Executable()
-			if err != nil {
-				return fmt.Errorf("find own binary: %w", err)
-			}
-			return local.Host(c.Context(), args[0], key, spec, []string{exe, "node"})
-		},
+		RunE: func(c *cobra.Command, args []string) error { return local.Host(c.Context(), args[0]) },
 	}
 }
 

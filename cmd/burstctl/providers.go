@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"errors"
@@ -71,32 +72,37 @@ func (d *daemon) openFleet(context.Context) error {
 		if err != nil {
 			return err
 		}
+		byProvider := map[string]map[residency.Address]int{}
 		for _, place := range p.Places {
 			at, err := residency.ParseAddress(place)
 			if err != nil {
 				return frame.Wrap(frame.BadConfig, err, "")
 			}
-			drv, ok := d.fleet[at.Provider].(*local.Driver)
-			if !ok {
-				if drv, err = d.localDriver(p, at.Provider, spaces); err != nil {
-					return err
-				}
-				d.fleet[at.Provider] = drv
+			if byProvider[at.Provider] == nil {
+				byProvider[at.Provider] = map[residency.Address]int{}
 			}
-			drv.Places = append(drv.Places, place)
+			byProvider[at.Provider][at] = cmp.Or(p.Capacity, local.NoLimit)
+		}
+		for provider, places := range byProvider {
+			drv, err := d.localDriver(p, provider, places, spaces)
+			if err != nil {
+				return err
+			}
+			d.fleet[provider] = drv
 		}
 	}
 	return nil
 }
 
-func (d *daemon) localDriver(p configs.Driver, provider string, spaces bool) (*local.Driver, error) {
+func (d *daemon) localDriver(p configs.Driver, provider string, places map[residency.Address]int, spaces bool) (*local.Driver, error) {
 	exe, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("find own binary: %w", err)
 	}
-	dir := filepath.Join(p.Dir, provider)
-	return &local.Driver{Dir: dir, Host: []string{exe, "node-host"}, Capacity: p.Capacity, Namespaces: spaces,
-		Lifeline: d.observe != nil, KeyFile: providerKey(d.conf)}, nil
+	drv, err := local.Open(local.Options{Dir: filepath.Join(p.Dir, provider), Places: places, Namespaces: spaces,
+		Command: []string{exe, "node-host"}, NodeCommand: []string{exe, "node"}, Lifeline: d.observe != nil,
+		KeyFile: providerKey(d.conf)})
+	return drv, frame.Wrap(frame.FileOpen, err, "")
 }
 
 // providerKey is the file of the key that signs local identity documents.

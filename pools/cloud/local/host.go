@@ -3,201 +3,229 @@ package local
 import (
 	"context"
 	"crypto/ed25519"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
 	"github.com/burstctl/burstctl/pools"
-	attest "github.com/burstctl/burstctl/residency/attest/local"
 )
 
-// Spec is what a host process is started with. It holds no secret, only the
-// name of the file with one.
-type Spec struct {
-	Node       pools.Node     `json:"node"`
-	UserData   pools.UserData `json:"user_data"`
-	Namespaces bool           `json:"namespaces"`
-	Lifeline   bool           `json:"lifeline"`
-	KeyFile    string         `json:"key_file"`
-	Dir        string         `json:"dir"`
-}
-
-// Boot is what a node is started with: its user data, and where its doors are.
+// Boot is what a node is started with: the file behind its NodeCommand. Made by
+// its host; it holds no secret.
 type Boot struct {
-	UserData pools.UserData `json:"user_data"`
-	Metadata string         `json:"metadata"` // http://host:port
-	Road     string         `json:"road"`     // host:port to listen on
-	Scratch  string         `json:"scratch"`
-	Root     bool           `json:"root"` // in namespaces of its own: may mount
+	UserData pools.UserData `json:"user_data"` // its control address is the node's door
+	Metadata string         `json:"metadata"`  // http://host:port of the metadata service
+	Road     string         `json:"road"`      // host:port to listen on for the edge
+	Scratch  string         `json:"scratch"`   // a directory of the node's own, gone with it
+	Root     bool           `json:"root"`      // in namespaces of its own, so it may mount
 }
 
-// Host runs one node: it holds its doors open, starts it, and ends it with its
-// lease, with the lifeline, or when told to. NodeCommand is the node's argv; the
-// boot file's path is appended.
-func Host(ctx context.Context, specPath string, key ed25519.PrivateKey, spec Spec, nodeCommand []string) error {
-	ctx, cancel := context.WithDeadline(ctx, spec.Node.Expires) // the dead-man switch comes first
-	defer cancel()
-	if spec.Lifeline {
+// host is one node's host process.
+type host struct {
+	asked
+	dir   dir
+	key   ed25519.PrivateKey
+	lock  *os.File
+	space *space
+	way   net.Listener // the door in, on the host's side
+	why   string       // what ended the node
+}
+
+// Host is the life of a host process: it opens the doors of the node that is
+// asked for in the file, starts it, and ends it when it expires, when ctx or
+// this process is told to end, or with the lifeline. It returns when nothing of
+// the node is left. A host that comes second, or too late, leaves at once.
+func Host(ctx context.Context, file string) error {
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	h := &host{dir: dir(filepath.Dir(filepath.Dir(file)))}
+	if err := read(file, &h.asked); err != nil {
+		return fmt.Errorf("host: %w", err)
+	}
+	if h.Lifeline {
 		go func() {
 			_, _ = io.Copy(io.Discard, os.Stdin)
-			cancel()
+			cancel(errors.New("the lifeline was cut"))
 		}()
 	}
-	h := &host{spec: spec, key: key, dir: filepath.Dir(specPath)}
-	return h.run(ctx, nodeCommand)
-}
-
-// ReadSpec reads a host's spec and the key it names.
-func ReadSpec(path string, key func(string) (ed25519.PrivateKey, error)) (Spec, ed25519.PrivateKey, error) {
-	var s Spec
-	b, err := os.ReadFile(path)
-	if err == nil {
-		err = json.Unmarshal(b, &s)
+	go expire(ctx, cancel, h.Launch.Expires)
+	if err := h.claim(file); err != nil {
+		return fmt.Errorf("host %s: %w", h.ID, err)
 	}
-	if err != nil {
-		return s, nil, fmt.Errorf("read spec: %w", err)
+	defer release(h.lock)
+	if err := h.run(ctx); err != nil {
+		return fmt.Errorf("host %s: %w", h.ID, err)
 	}
-	k, err := key(s.KeyFile)
-	return s, k, err
+	return nil
 }
 
-type host struct {
-	spec Spec
-	key  ed25519.PrivateKey
-	dir  string
+// expire is the dead-man switch. It asks both clocks: the timer's and the wall's.
+func expire(ctx context.Context, cancel context.CancelCauseFunc, at time.Time) {
+	end := time.NewTimer(time.Until(at))
+	defer end.Stop()
+	wall := time.NewTicker(time.Second)
+	defer wall.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-end.C:
+			cancel(errors.New("expired"))
+		case now := <-wall.C:
+			if !now.Round(0).Before(at) {
+				cancel(errors.New("expired"))
+			}
+		}
+	}
 }
 
-// run opens the doors and runs the node between them.
-func (h *host) run(ctx context.Context, nodeCommand []string) error {
-	space, err := enter(h.spec.Namespaces)
+// claim takes the node's lock, once and for ever: a node that is there, or was,
+// is not made again, and one that was asked for long ago is not made at all.
+func (h *host) claim(file string) error {
+	f, err := os.OpenFile(file, os.O_RDWR, 0)
 	if err != nil {
 		return err
 	}
-	defer space.close()
-	road := "127.0.0.1:7443"
-	if !h.spec.Namespaces {
-		if road, err = freePort(); err != nil {
-			return err
+	ok, err := lock(f)
+	if err == nil && !ok {
+		err = errors.New("another host holds the node")
+	}
+	for _, path := range []string{h.dir.nodeFile(h.ID), h.dir.goneFile(h.ID)} {
+		if _, serr := os.Stat(path); err == nil && !errors.Is(serr, fs.ErrNotExist) {
+			err = errors.New("the node has been made before")
 		}
 	}
-	control, err := space.listen("127.0.0.1:0")
-	if err != nil {
-		return fmt.Errorf("open door to control endpoint: %w", err)
+	if info, serr := f.Stat(); err == nil && (serr != nil || time.Since(info.ModTime()) > upWait) {
+		err = errors.New("asked for too long ago")
 	}
-	metadata, err := space.listen("127.0.0.1:0")
 	if err != nil {
-		return fmt.Errorf("open metadata service: %w", err)
+		f.Close()
+		return err
 	}
-	way, err := net.Listen("tcp", "127.0.0.1:0")
+	h.lock = f
+	return nil
+}
+
+// run opens the doors, enters the record, and keeps the node until its end.
+func (h *host) run(ctx context.Context) (err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // closes the doors
+	if h.key, err = readKey(h.KeyFile); err != nil {
+		return err
+	}
+	if h.space, err = newSpace(h.ID, h.Namespaces); err != nil {
+		return err
+	}
+	boot, err := h.open(ctx)
 	if err != nil {
-		return fmt.Errorf("open way in: %w", err)
+		return fmt.Errorf("open doors: %w", err)
 	}
-	go splice(ctx, control, func() (net.Conn, error) { return net.Dial("tcp", h.spec.UserData.Control) })
-	go splice(ctx, way, func() (net.Conn, error) { return space.dial(road) })
-	srv := &http.Server{Handler: h.metadata(), ReadHeaderTimeout: 5 * time.Second}
-	go func() { _ = srv.Serve(metadata) }()
-	defer srv.Close()
-	data := h.spec.UserData
+	if err := os.MkdirAll(boot.Scratch, 0o700); err != nil {
+		return err
+	}
+	if err := save(h.dir.bootFile(h.ID), boot, os.Rename); err != nil {
+		return err
+	}
+	now := time.Now().UTC()
+	r := record{ID: h.ID, Token: h.Token, Launch: h.Launch, PID: os.Getpid(), Start: started(os.Getpid()),
+		Reach: h.way.Addr().String(), Launched: now, Running: now.Add(h.Boot)}
+	if err := save(h.dir.nodeFile(h.ID), r, os.Link); err != nil {
+		return err
+	}
+	err = h.keep(ctx)
+	return errors.Join(err, h.dir.bury(h.ID, h.why))
+}
+
+// open opens the doors: control and metadata inside, the road outside.
+func (h *host) open(ctx context.Context) (Boot, error) {
+	control, err := h.space.listen("0")
+	if err != nil {
+		return Boot{}, err
+	}
+	metadata, err := h.space.listen(metadataPort)
+	if err != nil {
+		return Boot{}, err
+	}
+	if h.way, err = net.Listen("tcp4", "127.0.0.1:0"); err != nil {
+		return Boot{}, err
+	}
+	dialer := net.Dialer{Timeout: 10 * time.Second}
+	go carry(ctx, control, func(ctx context.Context) (net.Conn, error) {
+		return dialer.DialContext(ctx, "tcp", h.Launch.UserData.Control)
+	})
+	go carry(ctx, h.way, func(ctx context.Context) (net.Conn, error) { return h.space.dial(ctx, roadPort) })
+	data := h.Launch.UserData
 	data.Control = control.Addr().String()
-	boot := Boot{UserData: data, Metadata: "http://" + metadata.Addr().String(), Road: road,
-		Scratch: filepath.Join(h.dir, "scratch"), Root: h.spec.Namespaces}
-	cmd, err := h.node(ctx, space, boot, nodeCommand)
-	if err != nil {
+	srv := &http.Server{Handler: h.metadata(data), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}
+	go func() { _ = srv.Serve(metadata) }() // ends when it is closed
+	context.AfterFunc(ctx, func() { srv.Close() })
+	return Boot{UserData: data, Metadata: "http://" + metadata.Addr().String(),
+		Road: fmt.Sprintf("%s:%d", h.space.ip, roadPort), Scratch: h.dir.scratch(h.ID), Root: h.Namespaces}, nil
+}
+
+// keep boots the node and waits for its end, whoever brings it about.
+func (h *host) keep(ctx context.Context) error {
+	boot := time.NewTimer(h.Boot)
+	defer boot.Stop()
+	select {
+	case <-ctx.Done():
+		h.why = context.Cause(ctx).Error()
+		return nil
+	case <-boot.C:
+	}
+	argv := append(slices.Clone(h.NodeCommand), h.dir.bootFile(h.ID))
+	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = h.dir.scratch(h.ID), os.Stdout, os.Stderr
+	cmd.Env = append([]string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+		"HOME=" + cmd.Dir, "TMPDIR=" + cmd.Dir}, h.Env...)
+	cmd.ExtraFiles = []*os.File{h.lock} // whatever the node leaves behind still holds it
+	if err := h.space.start(cmd); err != nil {
+		h.why = "it could not be started"
 		return fmt.Errorf("start node: %w", err)
 	}
-	if err := os.WriteFile(filepath.Join(h.dir, "reach.new"), []byte(way.Addr().String()), 0o600); err != nil {
-		return err
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	select {
+	case err := <-ended:
+		h.why = strings.TrimSpace("it ended by itself " + said(err))
+	case <-ctx.Done():
+		h.why = context.Cause(ctx).Error()
+		end(cmd, ended)
 	}
-	if err := os.Rename(filepath.Join(h.dir, "reach.new"), filepath.Join(h.dir, "reach")); err != nil {
-		return err
-	}
-	err = cmd.Wait()
-	if ctx.Err() != nil {
-		return nil
-	}
-	return err
+	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // what is left of its group
+	return nil
 }
 
-// node starts the node process.
-func (h *host) node(ctx context.Context, s *space, boot Boot, argv []string) (*exec.Cmd, error) {
-	if err := os.MkdirAll(boot.Scratch, 0o700); err != nil {
-		return nil, err
-	}
-	b, err := json.Marshal(boot)
-	if err != nil {
-		return nil, err
-	}
-	path := filepath.Join(h.dir, "boot.json")
-	if err := os.WriteFile(path, b, 0o600); err != nil {
-		return nil, err
-	}
-	cmd := exec.CommandContext(ctx, argv[0], append(slices.Clone(argv[1:]), path)...)
-	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	cmd.Env = []string{"PATH=/usr/local/bin:/usr/bin:/bin", "HOME=" + boot.Scratch}
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.WaitDelay = time.Second
-	return cmd, s.start(cmd)
-}
-
-// metadata is the provider's service on the node: identity documents that name
-// this node's place and the key and nonce it was asked with.
-func (h *host) metadata() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /identity", func(w http.ResponseWriter, r *http.Request) {
-		at, q := h.spec.Node.At, r.URL.Query()
-		e := attest.Sign(h.key, attest.Document{V: 1, Provider: at.Provider, Region: at.Region, Zone: at.Zone,
-			Instance: h.spec.Node.ID, Nonce: q.Get("nonce"), NodeKey: q.Get("node_key"), Issued: time.Now()})
-		_ = json.NewEncoder(w).Encode(e) // a node that went away needs no answer
-	})
-	return mux
-}
-
-// splice joins what comes in at ln to what dial opens.
-func splice(ctx context.Context, ln net.Listener, dial func() (net.Conn, error)) {
-	stop := context.AfterFunc(ctx, func() { ln.Close() })
-	defer stop()
-	for {
-		in, err := ln.Accept()
-		if err != nil {
-			return
-		}
-		go func() {
-			defer in.Close()
-			out, err := dial()
-			if err != nil {
-				return
-			}
-			defer out.Close()
-			go func() {
-				_, _ = io.Copy(out, in)
-				closeWrite(out)
-			}()
-			_, _ = io.Copy(in, out)
-		}()
+// end asks the node to end, and ends it when it has not done so in time.
+func end(cmd *exec.Cmd, ended <-chan error) {
+	_ = cmd.Process.Signal(syscall.SIGTERM)
+	late := time.NewTimer(stopWait)
+	defer late.Stop()
+	select {
+	case <-ended:
+	case <-late.C:
+		_ = cmd.Process.Kill()
+		<-ended
 	}
 }
 
-// closeWrite passes on that one side has said all it had to say.
-func closeWrite(c net.Conn) {
-	if t, ok := c.(*net.TCPConn); ok {
-		_ = t.CloseWrite()
+// said is how a process ended badly, or "".
+func said(err error) string {
+	if err == nil {
+		return ""
 	}
-}
-
-// freePort finds a loopback port for a node without a network of its own.
-func freePort() (string, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("find port: %w", err)
-	}
-	return ln.Addr().String(), errors.Join(ln.Close())
+	return "(" + err.Error() + ")"
 }

@@ -1,6 +1,7 @@
 package local
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -12,28 +13,48 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// space is where a node lives: the host's own network, or a network namespace
-// with nothing but a loopback. All of it happens on one locked thread, which is
-// in that namespace and never leaves it.
-type space struct{ calls chan func() }
+// space is where a node lives: a network namespace with nothing but lo, or the
+// network of the host. Whatever must happen inside happens on one thread, which
+// is in that namespace, starts the node, and never leaves; its end would be the
+// node's, as Pdeathsig follows the thread.
+type space struct {
+	own   bool
+	ip    string // what the node's doors listen on
+	calls chan func()
+}
 
-// enter makes the space. With namespaces it needs root.
-func enter(namespaces bool) (*space, error) {
-	if !namespaces {
-		return &space{}, nil
-	}
-	s := &space{calls: make(chan func())}
-	ready := make(chan error)
+// Isolates reports whether this process may give nodes namespaces of their
+// own, by trying it on a thread that is then thrown away.
+func Isolates() bool {
+	tried := make(chan error)
 	go func() {
 		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
-		err := unix.Unshare(unix.CLONE_NEWNET)
-		if err == nil {
-			err = loopbackUp()
+		tried <- errors.Join(unix.Unshare(unix.CLONE_NEWNET), unix.Unshare(unix.CLONE_NEWNS))
+	}()
+	return <-tried == nil
+}
+
+// newSpace makes the space of the node with this id. Without a namespace of its
+// own the node gets an address of its own in 127.0.0.0/8.
+func newSpace(id string, own bool) (*space, error) {
+	s := &space{own: own, ip: "127.0.0.1", calls: make(chan func())}
+	if !own {
+		var a, b, c byte
+		if _, err := fmt.Sscanf(id, "i-%02x%02x%02x", &a, &b, &c); err != nil {
+			return nil, fmt.Errorf("make space of %s: %w", id, err)
+		}
+		s.ip = fmt.Sprintf("127.%d.%d.%d", 1+a%254, b, 1+c%254)
+	}
+	ready := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		var err error
+		if own {
+			if err = unix.Unshare(unix.CLONE_NEWNET); err == nil {
+				err = loopbackUp()
+			}
 		}
 		ready <- err
-		if err != nil {
-			return
-		}
 		for f := range s.calls {
 			f()
 		}
@@ -44,49 +65,39 @@ func enter(namespaces bool) (*space, error) {
 	return s, nil
 }
 
-// do runs f where the node lives.
+// do runs f on the thread inside, and waits for it.
 func (s *space) do(f func()) {
-	if s.calls == nil {
-		f()
-		return
-	}
 	done := make(chan struct{})
-	s.calls <- func() { f(); close(done) }
+	s.calls <- func() {
+		defer close(done)
+		f()
+	}
 	<-done
 }
 
-func (s *space) close() {
-	if s.calls != nil {
-		close(s.calls)
-	}
-}
-
-func (s *space) listen(address string) (ln net.Listener, err error) {
-	s.do(func() { ln, err = net.Listen("tcp", address) })
+// listen opens a listener inside.
+func (s *space) listen(port string) (ln net.Listener, err error) {
+	s.do(func() { ln, err = net.Listen("tcp4", net.JoinHostPort(s.ip, port)) })
 	return ln, err
 }
 
-// dial opens a connection to a port inside. The socket is made on the locked
-// thread, so it belongs to the node's network.
-func (s *space) dial(address string) (c net.Conn, err error) {
-	if s.calls == nil {
-		return net.Dial("tcp", address)
-	}
-	addr, err := net.ResolveTCPAddr("tcp", address)
-	if err != nil {
-		return nil, err
-	}
+// dial connects to a port of the node. The socket is made on the thread inside,
+// so it belongs to the node's network; connecting takes no time on a loopback.
+func (s *space) dial(ctx context.Context, port int) (net.Conn, error) {
 	var fd int
+	var err error
 	s.do(func() {
 		if fd, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0); err != nil {
 			return
 		}
-		to := &unix.SockaddrInet4{Port: addr.Port}
-		copy(to.Addr[:], addr.IP.To4())
+		to := &unix.SockaddrInet4{Port: port, Addr: [4]byte(net.ParseIP(s.ip).To4())}
 		if err = unix.Connect(fd, to); err != nil {
 			err = errors.Join(err, unix.Close(fd))
 		}
 	})
+	if err == nil && ctx.Err() != nil {
+		err = errors.Join(ctx.Err(), unix.Close(fd))
+	}
 	if err != nil {
 		return nil, fmt.Errorf("dial node: %w", err)
 	}
@@ -95,22 +106,15 @@ func (s *space) dial(address string) (c net.Conn, err error) {
 	return net.FileConn(f)
 }
 
-// start starts the node's process inside. With namespaces it gets its own mounts
-// and processes as well: when its first process ends, the kernel ends the rest.
+// start starts the node's process inside. It dies with the thread that starts
+// it, and so with the host. In a space of its own it also gets its own mounts
+// and process numbers: the kernel ends the rest with its first process.
 func (s *space) start(cmd *exec.Cmd) (err error) {
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if s.calls == nil {
-		// Pdeathsig follows the thread that starts the process: give it one that stays.
-		started := make(chan error)
-		go func() {
-			runtime.LockOSThread()
-			started <- cmd.Start()
-			select {}
-		}()
-		return <-started
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+	if s.own {
+		cmd.SysProcAttr.Cloneflags = syscall.CLONE_NEWPID
+		cmd.SysProcAttr.Unshareflags = syscall.CLONE_NEWNS // makes the mounts private, too
 	}
-	cmd.SysProcAttr.Cloneflags = syscall.CLONE_NEWPID
-	cmd.SysProcAttr.Unshareflags = syscall.CLONE_NEWNS // also makes the mounts private
 	s.do(func() { err = cmd.Start() })
 	return err
 }
@@ -129,6 +133,6 @@ func loopbackUp() error {
 	if err := unix.IoctlIfreq(fd, unix.SIOCGIFFLAGS, ifr); err != nil {
 		return err
 	}
-	ifr.SetUint16(ifr.Uint16() | unix.IFF_UP | unix.IFF_RUNNING)
+	ifr.SetUint16(ifr.Uint16() | unix.IFF_UP)
 	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, ifr)
 }
