@@ -79,7 +79,7 @@ func (r *Rules) answer(t *Table, q question) Verdict {
 		v.Why = fmt.Sprintf("%s is refused: not known: %s", q.what(), strings.Join(v.Missing, ", "))
 		return v
 	}
-	decision, diagnostic := r.set.IsAuthorized(cedar.EntityMap{}, q.request())
+	decision, diagnostic := cedar.Authorize(r.set, cedar.EntityMap{}, q.request())
 	if len(diagnostic.Errors) > 0 {
 		ids := make([]cedar.PolicyID, 0, len(diagnostic.Errors))
 		for _, e := range diagnostic.Errors {

@@ -92,7 +92,10 @@ func tellOffers(d policy.Decision) (string, []string) {
 	for _, c := range d.Candidates {
 		mark, why := "✓", "nothing speaks against it"
 		if c.Strike != nil {
-			mark, why = "✗", c.Strike.Kind+": "+c.Strike.Why
+			mark, why = "✗", c.Strike.Kind
+			if c.Strike.Rule == "" {
+				why += ": " + c.Strike.Why
+			}
 		}
 		if d.Plan != nil && c.Offer.Key() == d.Plan.Offer.Key() {
 			mark, why = "→", "chosen"

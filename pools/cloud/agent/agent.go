@@ -40,7 +40,6 @@ import (
 	"github.com/burstctl/burstctl/residency"
 	"github.com/burstctl/burstctl/tunnel"
 	"github.com/burstctl/burstctl/tunnel/control"
-	"github.com/burstctl/burstctl/tunnel/slice"
 )
 
 // Metadata gives the provider's evidence of where this machine is.
@@ -68,7 +67,6 @@ type Agent struct {
 	cert    *tls.Certificate
 	roots   *x509.CertPool // the CA that signed our certificate's peers: the house
 	expires time.Time
-	road    *slice.Road
 }
 
 // linger is how long a node whose credential was refused still answers on the
