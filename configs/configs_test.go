@@ -28,11 +28,11 @@ func TestABadConfigIsOneErrorThatNamesThePlace(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]struct{ old, new, want string }{
-		"an unknown key":       {"heartbeat: 30s", "heart_beat: 30s", ":30:1: "},
-		"another case":         {"rules: rules ", "Rules: rules ", ":17:1: "},
+		"an unknown key":       {"heartbeat: 30s", "heart_beat: 30s", ":27:1: "},
+		"another case":         {"rules: rules ", "Rules: rules ", ":14:1: "},
 		"a key given twice":    {"heartbeat: 30s", "domain: other", "domain"},
 		"no such duration":     {"heartbeat: 30s", "heartbeat: soon", "soon"},
-		"money without a unit": {"25.00 USD", "25.00", "25.00"},
+		"money without a unit": {"25.00 USD", "25.00", "parse money"},
 		"a value left out":     {"origin: burst.example/log ", "#", "origin is missing"},
 	} {
 		text := strings.Replace(string(good), c.old, c.new, 1)

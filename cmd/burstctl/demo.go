@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -27,6 +28,7 @@ type demoOptions struct {
 	keep  bool
 	pace  time.Duration
 	limit time.Duration
+	only  bool
 }
 
 func demoCommand() *cobra.Command {
@@ -39,6 +41,9 @@ func demoCommand() *cobra.Command {
 			"Places and prices are real, from dated tables; the claims table is synthetic; no cloud is called.",
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if o.only {
+				return prepare(o.state, c.ErrOrStderr())
+			}
 			return demo(c.Context(), o, c.OutOrStdout(), frame.FormatOf(c) == frame.JSON)
 		},
 	}
@@ -46,6 +51,7 @@ func demoCommand() *cobra.Command {
 	f.StringVar(&o.state, "state", "", "directory for the demo's files; a new temporary one if not given")
 	f.BoolVar(&o.keep, "keep", false, "keep data, payload and node directories too, not only log, keys and configs")
 	f.DurationVar(&o.pace, "pace", 0, "pause after each line, for a talk")
+	f.BoolVar(&o.only, "prepare", false, "only write the house into --state, to be run as separate processes")
 	f.DurationVar(&o.limit, "limit", 2*time.Minute, "give up after so long")
 	return c
 }
@@ -75,6 +81,35 @@ func demo(ctx context.Context, o demoOptions, out io.Writer, json bool) error {
 		p.tidy()
 	}
 	return err
+}
+
+// prepare writes a house that is run by hand: the demo's, at fixed addresses.
+func prepare(dir string, talk io.Writer) error {
+	if dir == "" {
+		return &frame.Problem{Code: frame.Usage, What: "prepare house", Err: errors.New("no directory is named"), Fix: "name it with --state"}
+	}
+	dir, err := stateDir(dir)
+	if err != nil {
+		return err
+	}
+	if err := buildHouse(dir); err != nil {
+		return err
+	}
+	if err := address(filepath.Join(dir, "controller.yaml"), "127.0.0.1:0", "127.0.0.1:8443"); err != nil {
+		return err
+	}
+	err = address(filepath.Join(dir, "edge.yaml"), "CONTROL_ADDRESS", "127.0.0.1:8443", "NATS_URL", "tls://127.0.0.1:4222")
+	fmt.Fprintln(talk, "wrote keys, configs, rules and data to", dir)
+	return err
+}
+
+// address fills addresses into a config file.
+func address(path string, pairs ...string) error {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("write config: %w", err)
+	}
+	return os.WriteFile(path, []byte(strings.NewReplacer(pairs...).Replace(string(b))), 0o600)
 }
 
 // stateDir makes the demo's directory, which must be new or empty.

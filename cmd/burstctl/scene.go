@@ -29,7 +29,7 @@ import (
 // startNATS embeds the bus of the demo's house.
 func startNATS(dir string, _ configs.Controller) (*busserver.Server, error) {
 	nats := filepath.Join(dir, "keys", "nats")
-	cert, err := keys.Certificate(filepath.Join(nats, "tls.pem"), filepath.Join(nats, "tls.key"))
+	cert, err := keys.Certificate(filepath.Join(nats, "tls", "server.pem"), filepath.Join(nats, "tls", "server.key"))
 	if err != nil {
 		return nil, frame.Wrap(frame.KeyMissing, err, "")
 	}
@@ -75,12 +75,7 @@ func runEdge(ctx context.Context, path string) error {
 // returns waits for the child's end.
 func (p *play) startEdge(ctx context.Context, nats, controller string) (func() error, error) {
 	path := filepath.Join(p.dir, "edge.yaml")
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("start edge: %w", err)
-	}
-	text := strings.NewReplacer("NATS_URL", nats, "CONTROL_ADDRESS", controller).Replace(string(b))
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+	if err := address(path, "NATS_URL", nats, "CONTROL_ADDRESS", controller); err != nil {
 		return nil, fmt.Errorf("start edge: %w", err)
 	}
 	exe, err := os.Executable()

@@ -186,8 +186,8 @@ func (h *house) people() error {
 	if err != nil {
 		return err
 	}
-	h.put("nats/tls.pem", cert.certPEM())
-	h.put("nats/tls.key", cert.keyPEM())
+	h.put("nats/tls/server.pem", cert.certPEM())
+	h.put("nats/tls/server.key", cert.keyPEM())
 	h.put("nats/ca.pem", h.ca.certPEM())
 	return nil
 }

@@ -65,7 +65,6 @@ type Agent struct {
 	client  *control.Client
 	mu      sync.Mutex // guards what follows
 	cert    *tls.Certificate
-	roots   *x509.CertPool // the CA that signed our certificate's peers: the house
 	expires time.Time
 }
 
