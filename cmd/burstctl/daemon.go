@@ -31,23 +31,29 @@ import (
 // daemon is a controller put together from its config file. Each field is one
 // part; nothing else is shared between them.
 type daemon struct {
-	conf    configs.Controller
-	lg      *slog.Logger
-	log     *audit.Log
-	engine  *perform.Engine
-	server  *control.Server
-	cert    tls.Certificate
-	bus     *bus.Conn
-	edges   map[string]ed25519.PublicKey // by site
-	issuer  perform.Issuer
-	fleet   cloud.Fleet
-	ln      net.Listener
-	observe func(audit.Leaf) // the demo's; nil for a deployed controller
+	conf   configs.Controller
+	lg     *slog.Logger
+	log    *audit.Log
+	engine *perform.Engine
+	server *control.Server
+	cert   tls.Certificate
+	bus    *bus.Conn
+	edges  map[string]ed25519.PublicKey // by site
+	issuer perform.Issuer
+	fleet  cloud.Fleet
+	ln     net.Listener
+	parts
+}
+
+// parts are what differs between the demo and a deployed controller.
+type parts struct {
+	observe  func(audit.Leaf) // sees every entry once it is durable
+	lifeline bool             // nodes end with this process
 }
 
 // newDaemon opens every part. What is open when a later part errs is closed.
-func newDaemon(ctx context.Context, conf configs.Controller, lg *slog.Logger, observe func(audit.Leaf)) (_ *daemon, err error) {
-	d := &daemon{conf: conf, lg: lg, observe: observe}
+func newDaemon(ctx context.Context, conf configs.Controller, lg *slog.Logger, p parts) (_ *daemon, err error) {
+	d := &daemon{conf: conf, lg: lg, parts: p}
 	defer func() {
 		if err != nil {
 			d.close()
@@ -236,8 +242,8 @@ func (d *daemon) grantRoots() (*x509.CertPool, error) {
 }
 
 // run serves and decides until ctx ends or a part breaks for good.
-func (d *daemon) run(ctx context.Context) error {
-	g, ctx := errgroup.WithContext(ctx)
+func (d *daemon) run(outer context.Context) error {
+	g, ctx := errgroup.WithContext(outer)
 	srv := d.server.HTTP()
 	srv.BaseContext = func(net.Listener) context.Context { return ctx }
 	srv.ErrorLog = slog.NewLogLogger(d.lg.Handler(), slog.LevelDebug)
@@ -257,10 +263,11 @@ func (d *daemon) run(ctx context.Context) error {
 	g.Go(func() error { return d.bus.Consume(ctx, d.edges, inbox{d}) })
 	g.Go(func() error { return d.engine.Run(ctx) })
 	g.Go(func() error { return d.sweep(ctx) })
-	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {
-		return err
+	err := g.Wait()
+	if outer.Err() != nil {
+		return nil // told to end; bursts under way go on in the next run
 	}
-	return nil
+	return err
 }
 
 // close gives everything back. The log goes last.

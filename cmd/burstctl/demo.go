@@ -162,7 +162,7 @@ func (p *play) perform(ctx context.Context) (err error) {
 	conf.NATS.URL = nats.URL()
 	p.story.seen = p.see
 	p.story.say(opening, "demo", "NATS with JetStream runs at "+nats.URL()+", TLS, one user per edge")
-	if p.daemon, err = newDaemon(ctx, conf, lg, p.story.entry); err != nil {
+	if p.daemon, err = newDaemon(ctx, conf, lg, parts{observe: p.story.entry, lifeline: true}); err != nil {
 		return err
 	}
 	defer p.daemon.close()

@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"github.com/burstctl/burstctl/configs/frame"
 	"github.com/burstctl/burstctl/pools/cloud/agent"
 	"github.com/burstctl/burstctl/pools/cloud/local"
+	"github.com/burstctl/burstctl/residency/audit"
 )
 
 // nodeCommand is the agent on a burst node. User data starts it.
@@ -50,29 +52,45 @@ func nodeHostCommand() *cobra.Command {
 // controllerCommand is the daemon that decides.
 func controllerCommand() *cobra.Command {
 	var path string
+	var die int64
 	c := &cobra.Command{
 		Use:   "controller",
 		Short: "Run the controller: decide, launch, grant, revoke, and enter all of it",
 		Args:  cobra.NoArgs,
-		RunE:  func(c *cobra.Command, _ []string) error { return runController(c.Context(), path) },
+		RunE:  func(c *cobra.Command, _ []string) error { return runController(c.Context(), path, die) },
 	}
 	c.Flags().StringVar(&path, "config", "controller.yaml", "config file; configs/controller.yaml explains it")
+	c.Flags().Int64Var(&die, "die-at-entry", 0, "rehearse a crash: kill -9 itself as soon as the log has so many entries")
+	_ = c.Flags().MarkHidden("die-at-entry")
 	return c
 }
 
-func runController(ctx context.Context, path string) error {
+func runController(ctx context.Context, path string, die int64) error {
 	conf, err := readController(path)
 	if err != nil {
 		return err
 	}
 	lg := jsonLogger(os.Stderr)
-	d, err := newDaemon(ctx, conf, lg, nil)
+	d, err := newDaemon(ctx, conf, lg, parts{observe: dieAt(die)})
 	if err != nil {
 		return err
 	}
 	defer d.close()
 	lg.InfoContext(ctx, "controller runs", "listen", d.ln.Addr().String(), "log_size", d.log.Size())
 	return d.run(ctx)
+}
+
+// dieAt kills this process, as nothing can be caught, once an entry is durable.
+func dieAt(size int64) func(audit.Leaf) {
+	if size <= 0 {
+		return nil
+	}
+	return func(leaf audit.Leaf) {
+		if leaf.Index+1 >= size {
+			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+			select {} // the signal is on its way
+		}
+	}
 }
 
 // edgeCommand is the demo's edge: the same daemon as edge-connector, with a

@@ -100,7 +100,7 @@ func (d *daemon) localDriver(p configs.Driver, provider string, places map[resid
 		return nil, fmt.Errorf("find own binary: %w", err)
 	}
 	drv, err := local.Open(local.Options{Dir: filepath.Join(p.Dir, provider), Places: places, Namespaces: spaces,
-		Command: []string{exe, "node-host"}, NodeCommand: []string{exe, "node"}, Lifeline: d.observe != nil,
+		Command: []string{exe, "node-host"}, NodeCommand: []string{exe, "node"}, Lifeline: d.lifeline,
 		KeyFile: providerKey(d.conf)})
 	return drv, frame.Wrap(frame.FileOpen, err, "")
 }

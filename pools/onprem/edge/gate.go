@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/cenkalti/backoff/v4"
 	"golang.org/x/mod/sumdb/note"
 
 	"github.com/burstctl/burstctl/pools/burst"
@@ -95,12 +96,32 @@ func (g *gate) Window(ctx context.Context, grant residency.Grant, manifest strin
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if err := g.catchUp(ctx, grant); err != nil {
+		return nil, err
+	}
 	w := burst.Window{Grant: grant.ID(), N: g.next, Manifest: manifest, Bytes: budget}
 	if err := g.edge.enter(ctx, grant.Claim(), &w); err != nil {
 		return nil, err
 	}
 	g.next++
 	return &window{g, grant.Claim(), w}, nil
+}
+
+// catchUp closes windows that are entered but whose answer never came, as when
+// the controller died in between: nothing was served in them.
+func (g *gate) catchUp(ctx context.Context, grant residency.Grant) error {
+	work := g.now()
+	for _, o := range work.Open {
+		if o.N < g.next {
+			continue
+		}
+		body := &burst.Served{Grant: grant.ID(), N: o.N, Digest: slice.WindowDigest(nil), Why: "unused"}
+		if err := g.edge.enter(ctx, grant.Claim(), body); err != nil {
+			return err
+		}
+	}
+	g.next = max(g.next, work.Window+1)
+	return nil
 }
 
 // window is one entered permission to serve.
@@ -116,8 +137,8 @@ func (w *window) Close(served int64, chunks int, digest, why string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	w.gate.edge.Logger.InfoContext(ctx, "window served", "grant", w.w.Grant, "window", w.w.N, "bytes", served, "chunks", chunks, "why", why)
-	return w.gate.edge.enter(ctx, w.claim, &burst.Served{Grant: w.w.Grant, N: w.w.N, Bytes: served, Chunks: chunks,
-		Digest: digest, Why: why})
+	body := &burst.Served{Grant: w.w.Grant, N: w.w.N, Bytes: served, Chunks: chunks, Digest: digest, Why: why}
+	return backoff.Retry(func() error { return w.gate.edge.enter(ctx, w.claim, body) }, backoff.WithContext(w.gate.edge.pauses(), ctx))
 }
 
 // Artefact opens quarantine for a result that the job's outputs list.
