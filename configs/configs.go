@@ -1,149 +1,102 @@
-// Package configs reads the files that configure the two commands, refusing
+// Package configs reads the files that configure the two commands, and refuses
 // what it does not know.
 //
-// # Strict
+// # Strict, and all at once
 //
-// A key that is unknown or given twice, a value of the wrong type, a duration
-// or an amount of money that cannot be read: each is one error that names the
-// file, the line and the column and shows the place. Relative paths are taken
-// from the file's own directory. The example files beside this package are the
-// manual: every key is explained there.
+// A reader takes one YAML document and checks it against the JSON Schema of its
+// kind (in schema/, JSON Schema 2020-12, usable by editors as it is). A key that
+// is unknown, repeated or written in another case is refused; so are anchors,
+// aliases, tags, merge keys, empty values and numbers that are not plain
+// decimals, because two readers could take them for different things. Every
+// [Mistake] of a file is reported at once ([Errors]), with line, column, the
+// line itself and what to do; values of keys nobody asked for are not repeated,
+// since they may be secrets.
 //
-// *Non-goals*: defaults that widen anything, merging of files, environment.
+// # Values
+//
+// Durations are Go's ("5m", "1h30m"), money has its currency ("12.50 USD"), and
+// a relative path starts at the directory of the file that holds it and is
+// absolute once read. Defaults are those of the schema and are nowhere else.
+//
+// # Examples
+//
+// controller.yaml, edge.yaml, job.yaml and catalogue.yaml beside this package
+// are complete; their comments are the manual, and a test reads each of them.
+//
+// *Non-goals*: reading keys (configs/keys), rules (residency), roles
+// (configs/roles) and offers (pools/cloud/catalog).
 package configs
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
-	"strings"
-	"time"
-
-	"github.com/goccy/go-yaml"
-
-	"github.com/burstctl/burstctl/policy"
-	"github.com/burstctl/burstctl/residency"
 )
 
-// read decodes one YAML document of a file into v.
-func read(path string, v any) error {
-	b, err := os.ReadFile(path)
+// maxSize bounds a file; a larger one is not a configuration.
+const maxSize = 1 << 20
+
+// NATS is how to reach the bus. Key is what an edge signs its requests with; a
+// controller has none.
+type NATS struct {
+	URL   string // tls://host:port
+	Creds string `path:"file"` // NATS user credentials, 0600
+	CA    string `path:"file"` // roots for URL
+	Key   string `path:"file"` // Ed25519, PKCS #8, 0600
+}
+
+// Places is the signed table that says which country a place lies in.
+type Places struct {
+	Table string   `path:"file"`
+	Keys  []string `path:"file"` // verifier keys that must have signed it
+}
+
+// read reads the file at path as kind into v, which must be a pointer to a
+// struct, and asks check, if any, for what a schema cannot say.
+func read[T any](kind, path string, check func(v *T, r *report)) (T, error) {
+	var v T
+	b, err := readFile(path)
 	if err != nil {
-		return fmt.Errorf("read config: %w", err)
+		return v, fmt.Errorf("read %s: %w", kind, err)
 	}
-	d := yaml.NewDecoder(bytes.NewReader(b), yaml.Strict(), yaml.DisallowUnknownField())
-	if err := d.Decode(v); err != nil {
-		return fmt.Errorf("read config %s", place(path, err))
+	r := &report{file: path, kind: kind, text: b}
+	root := parse(b, r)
+	if root != nil {
+		conform(kind, root, r)
 	}
-	return nil
+	if err := r.err(); err != nil {
+		return v, err
+	}
+	dir, err := filepath.Abs(filepath.Dir(path))
+	if err != nil {
+		return v, fmt.Errorf("read %s: %w", kind, err)
+	}
+	if err := (decoder{dir}).decode(root, &v); err != nil {
+		return v, fmt.Errorf("read %s %s: %w", kind, path, err)
+	}
+	r.root = root
+	if check != nil {
+		check(&v, r)
+	}
+	if err := r.err(); err != nil {
+		var zero T
+		return zero, err
+	}
+	return v, nil
 }
 
-// place writes a YAML error as file:line:col, its cause and the lines around.
-func place(path string, err error) string {
-	if y, ok := errors.AsType[yaml.Error](err); ok && y.GetToken() != nil {
-		p := y.GetToken().Position
-		return fmt.Sprintf("%s:%d:%d: %s\n%s", path, p.Line, p.Column, y.GetMessage(), yaml.FormatError(err, false, true))
-	}
-	return path + ": " + err.Error()
-}
-
-// missing reports the first required value that is empty.
-func missing(path string, required ...[2]string) error {
-	for _, r := range required {
-		if strings.TrimSpace(r[1]) == "" {
-			return fmt.Errorf("read config %s: %s is missing", path, r[0])
-		}
-	}
-	return nil
-}
-
-// from resolves paths against the directory of the file that names them.
-func from(path string, names ...*string) {
-	for _, n := range names {
-		if *n != "" && !filepath.IsAbs(*n) {
-			*n = filepath.Join(filepath.Dir(path), *n)
-		}
-	}
-}
-
-// amount is policy.Money as "12.50 USD".
-type amount struct{ policy.Money }
-
-// UnmarshalYAML reads an amount with its currency.
-func (m *amount) UnmarshalYAML(b []byte) (err error) {
-	var s string
-	if err := yaml.Unmarshal(b, &s); err != nil {
-		return err
-	}
-	m.Money, err = policy.ParseMoney(s)
-	return err
-}
-
-// ReadJob reads job.yaml v1.
-func ReadJob(path string) (policy.Job, error) {
-	var j struct {
-		Name    string        `yaml:"name"`
-		Team    string        `yaml:"team"`
-		Slice   string        `yaml:"slice"`
-		Purpose string        `yaml:"purpose"`
-		GPUs    int           `yaml:"gpus"`
-		Command []string      `yaml:"command"`
-		Payload string        `yaml:"payload"`
-		Outputs []string      `yaml:"outputs"`
-		Budget  amount        `yaml:"budget"`
-		Lease   time.Duration `yaml:"lease"`
-	}
-	if err := read(path, &j); err != nil {
-		return policy.Job{}, err
-	}
-	job := policy.Job{Name: j.Name, Team: j.Team, Slice: j.Slice, Purpose: j.Purpose, GPUs: j.GPUs, Command: j.Command,
-		Payload: j.Payload, Outputs: j.Outputs, Budget: j.Budget.Money, Lease: j.Lease}
-	if err := job.Check(); err != nil {
-		return policy.Job{}, fmt.Errorf("read job %s: %w", path, err)
-	}
-	return job, nil
-}
-
-// ReadCatalogue reads the datasets of a house.
-func ReadCatalogue(path string) ([]residency.Dataset, error) {
-	type slice struct {
-		Name          string   `yaml:"name"`
-		Class         string   `yaml:"class"`
-		Pseudonymised bool     `yaml:"pseudonymised"`
-		Dir           string   `yaml:"dir"`
-		Files         []string `yaml:"files"`
-	}
-	var c struct {
-		Datasets []struct {
-			ID       string   `yaml:"id"`
-			Title    string   `yaml:"title"`
-			Owner    string   `yaml:"owner"`
-			Class    string   `yaml:"class"`
-			Origin   string   `yaml:"origin"`
-			Basis    string   `yaml:"basis"`
-			Purposes []string `yaml:"purposes"`
-			Slices   []slice  `yaml:"slices"`
-		} `yaml:"datasets"`
-	}
-	if err := read(path, &c); err != nil {
+// readFile reads a regular file of bounded size.
+func readFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
 		return nil, err
 	}
-	var out []residency.Dataset
-	for _, d := range c.Datasets {
-		set := residency.Dataset{ID: d.ID, Title: d.Title, Owner: d.Owner, Origin: d.Origin, Basis: d.Basis, Purposes: d.Purposes}
-		if err := set.Class.UnmarshalText([]byte(d.Class)); err != nil {
-			return nil, fmt.Errorf("read catalogue %s: dataset %s: %w", path, d.ID, err)
-		}
-		for _, s := range d.Slices {
-			spec := residency.SliceSpec{Name: s.Name, Pseudonymised: s.Pseudonymised, Dir: s.Dir, Files: s.Files}
-			if err := spec.Class.UnmarshalText([]byte(s.Class)); err != nil {
-				return nil, fmt.Errorf("read catalogue %s: slice %s: %w", path, s.Name, err)
-			}
-			set.Slices = append(set.Slices, spec)
-		}
-		out = append(out, set)
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxSize+1))
+	if err == nil && len(b) > maxSize {
+		err = errors.New("larger than 1 MiB")
 	}
-	return out, nil
+	return b, err
 }

@@ -1,138 +1,154 @@
 package configs
 
 import (
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/burstctl/burstctl/policy"
 )
 
-// Controller is the config of "burstctl controller". Paths are absolute once
-// it is read. The zero Controller is refused.
+// Controller is the file of "burstctl controller". Made by [ReadController];
+// the zero Controller names nothing and starts nothing. configs/controller.yaml
+// explains each key.
 type Controller struct {
-	Listen    string   `yaml:"listen"`    // host:port of the control endpoint
-	Advertise string   `yaml:"advertise"` // what nodes are told; empty is Listen
-	Domain    string   `yaml:"domain"`    // trust domain
-	Origin    string   `yaml:"origin"`    // the log's name
-	State     string   `yaml:"state"`     // holds the log; not trusted: its loss or change is seen by the witnesses
-	Keys      string   `yaml:"keys"`      // folder of secrets; trusted
-	TLS       TLS      `yaml:"tls"`
-	NATS      NATS     `yaml:"nats"`
-	Sites     []Site   `yaml:"sites"`
-	Rules     string   `yaml:"rules"`
-	Places    Places   `yaml:"places"`
-	Catalogue string   `yaml:"catalogue"`
-	Roles     string   `yaml:"roles"`
-	OIDC      *OIDC    `yaml:"oidc"`
-	Offers    string   `yaml:"offers"`
-	RawBudget budgets  `yaml:"budgets"`
-	Issuer    Issuer   `yaml:"issuer"`
-	Providers []Driver `yaml:"providers"`
-	Lease     Lease    `yaml:"lease"`
-
-	Heartbeat time.Duration           `yaml:"heartbeat"`
-	Evidence  Evidence                `yaml:"evidence"`
-	Budgets   map[string]policy.Money `yaml:"-"` // by team
+	Listen    string // host:port of the control endpoint
+	Advertise string // host:port nodes are told; empty is the address listened on
+	Domain    string // trust domain of every identity
+	State     string `path:"file"` // directory of the log
+	Origin    string // name of the log
+	Keys      string `path:"file"` // directory of the controller's keys
+	TLS       TLS
+	NATS      NATS
+	Sites     []Site
+	Rules     string `path:"file"` // directory of .cedar files
+	Places    Places
+	Catalogue string `path:"file"`
+	Roles     string `path:"file"` // .cedar file, or a directory of them
+	OIDC      *OIDC  // nil: certificates only
+	Offers    string `path:"file"` // CSV of pools/cloud/catalog
+	Budgets   map[string]policy.Money
+	Issuer    Issuer
+	Providers []Driver
+	Lease     Lease
+	Heartbeat time.Duration
+	Evidence  Evidence
 }
 
-type budgets map[string]amount
-
-// TLS names a certificate, its key and the house CA.
+// TLS is a certificate of the house, its key and the house CA.
 type TLS struct {
-	Cert string `yaml:"cert"`
-	Key  string `yaml:"key"`
-	CA   string `yaml:"ca"`
+	Cert string `path:"file"`
+	Key  string `path:"file"`
+	CA   string `path:"file"`
 }
 
-// NATS says how to reach the bus. Key is the edge's signing key; a controller has none.
-type NATS struct {
-	URL   string `yaml:"url"`
-	Creds string `yaml:"creds"`
-	CA    string `yaml:"ca"`
-	Key   string `yaml:"key"`
-}
-
-// Site is one edge the controller listens to.
+// Site is a place of one's own with an edge connector.
 type Site struct {
-	ID      string `yaml:"id"`
-	EdgeKey string `yaml:"edge_key"` // public key its requests are signed with
-	Witness string `yaml:"witness"`  // its cosignature key
+	ID      string
+	EdgeKey string `path:"file"` // public key its requests are signed with
+	Witness string `path:"file"` // verifier key it cosigns the log with
 }
 
-// Places names the place table and the keys that must have signed it.
-type Places struct {
-	Table string   `yaml:"table"`
-	Keys  []string `yaml:"keys"`
-}
-
-// OIDC says whose tokens are taken from people.
+// OIDC is who issues people's tokens.
 type OIDC struct {
-	Issuer     string `yaml:"issuer"`
-	Audience   string `yaml:"audience"`
-	RolesClaim string `yaml:"roles_claim"`
+	Issuer     string
+	Audience   string
+	RolesClaim string // claim that lists a person's groups
 }
 
-// Issuer says who signs nodes' certificates: "vault" or "embedded".
+// Issuer is who signs nodes' certificates. Kind is "embedded" or "vault"; Vault
+// is set for the latter only.
 type Issuer struct {
-	Kind  string        `yaml:"kind"`
-	Vault Vault         `yaml:"vault"`
-	TTL   time.Duration `yaml:"ttl"` // at most 15m
+	Kind  string
+	TTL   time.Duration // at most 15 minutes
+	Vault Vault
 }
 
-// Vault says how to reach the PKI engine.
+// Vault is how to reach Vault's PKI engine.
 type Vault struct {
-	Address      string `yaml:"address"`
-	CA           string `yaml:"ca"`
-	RoleIDFile   string `yaml:"role_id_file"`
-	SecretIDFile string `yaml:"secret_id_file"`
-	Mount        string `yaml:"mount"`
-	Role         string `yaml:"role"`
+	Address      string
+	CA           string `path:"file"` // empty: the system's roots
+	Namespace    string
+	AuthMount    string
+	RoleIDFile   string `path:"file" json:"role_id_file"`
+	SecretIDFile string `path:"file" json:"secret_id_file"`
+	Mount        string
+	Role         string
 }
 
-// Driver is one provider: the local one, whose nodes are processes.
+// Driver is a provider: where nodes may be made. The one kind so far is
+// "local", whose nodes are processes.
 type Driver struct {
-	Kind       string   `yaml:"kind"`
-	Dir        string   `yaml:"dir"`
-	Places     []string `yaml:"places"`
-	Capacity   int      `yaml:"capacity"`   // nodes a place; 0 is no limit
-	Namespaces string   `yaml:"namespaces"` // auto, on or off
+	Kind       string
+	Dir        string   `path:"file"` // nodes' directories
+	Places     []string // each as residency.ParseAddress reads it
+	Capacity   int      // nodes at a time, in each place
+	Namespaces string   // "auto", "on" or "off"
+	Command    []string // starts a node agent; empty: this very program
 }
 
-// Lease bounds nodes in time.
+// Lease bounds how long nodes and credentials live.
 type Lease struct {
-	Max   time.Duration `yaml:"max"`
-	Boot  time.Duration `yaml:"boot"`
-	Stop  time.Duration `yaml:"stop"`
-	Probe time.Duration `yaml:"probe"`
+	Max   time.Duration // of any burst
+	Boot  time.Duration // from launch to a verified node
+	Stop  time.Duration // for a job to end by itself
+	Probe time.Duration // for a revoked credential to be refused everywhere
 }
 
-// Evidence says how many witnesses must cosign, and within which time.
+// Evidence is when a grant counts as evidence, and when none is given any more.
 type Evidence struct {
-	Quorum int           `yaml:"quorum"`
-	Within time.Duration `yaml:"within"`
+	Quorum int           // witnesses that must have cosigned
+	Within time.Duration // of the newest cosignature
 }
 
-// ReadController reads a controller's config.
+// ReadController reads and checks the controller's file. Its error is *[Errors]
+// unless the file could not be read at all.
 func ReadController(path string) (Controller, error) {
-	var c Controller
-	if err := read(path, &c); err != nil {
-		return c, err
+	return read("controller", path, func(c *Controller, r *report) {
+		c.checkLists(r)
+		c.checkBudgets(r)
+		if n := len(c.Sites); c.Evidence.Quorum > n {
+			r.at(r.root.find("evidence", "quorum").position, false, "key evidence.quorum",
+				fmt.Sprintf("it asks for %d witnesses and sites has %d", c.Evidence.Quorum, n), "ask for at most one a site")
+		}
+		if strings.HasSuffix(c.Listen, ":0") && c.Advertise != "" {
+			r.at(r.root.find("advertise").position, false, "key advertise", "listen leaves the port to chance",
+				"give listen a port")
+		}
+	})
+}
+
+// checkLists refuses two sites of one name and two drivers in one directory.
+func (c *Controller) checkLists(r *report) {
+	seen := map[string]bool{}
+	for i, s := range c.Sites {
+		if seen[s.ID] {
+			where := r.root.find("sites", fmt.Sprint(i), "id").position
+			r.at(where, false, "site "+s.ID, "it is listed twice", "keep one of them")
+		}
+		seen[s.ID] = true
 	}
-	c.Budgets = map[string]policy.Money{}
-	for team, m := range c.RawBudget {
-		c.Budgets[team] = m.Money
+	dirs := map[string]bool{}
+	for i, p := range c.Providers {
+		if dirs[p.Dir] {
+			r.at(r.root.find("providers", fmt.Sprint(i), "dir").position, false, "key providers.dir",
+				"two providers share a directory", "give each its own")
+		}
+		dirs[p.Dir] = true
 	}
-	from(path, &c.State, &c.Keys, &c.TLS.Cert, &c.TLS.Key, &c.TLS.CA, &c.NATS.Creds, &c.NATS.CA, &c.Rules, &c.Places.Table,
-		&c.Catalogue, &c.Roles, &c.Offers, &c.Issuer.Vault.CA, &c.Issuer.Vault.RoleIDFile, &c.Issuer.Vault.SecretIDFile)
-	for i := range c.Sites {
-		from(path, &c.Sites[i].EdgeKey, &c.Sites[i].Witness)
+}
+
+// checkBudgets refuses a second currency.
+func (c *Controller) checkBudgets(r *report) {
+	first := ""
+	for _, team := range r.root.fields["budgets"].order {
+		currency := c.Budgets[team].Currency
+		if first == "" {
+			first = currency
+		}
+		if currency != first {
+			r.at(r.root.find("budgets", team).position, false, "budget of "+team,
+				"it is in "+currency+" and the first in "+first, "keep one currency; amounts are never converted")
+		}
 	}
-	for i := range c.Providers {
-		from(path, &c.Providers[i].Dir)
-	}
-	for i := range c.Places.Keys {
-		from(path, &c.Places.Keys[i])
-	}
-	return c, missing(path, [2]string{"listen", c.Listen}, [2]string{"domain", c.Domain}, [2]string{"origin", c.Origin},
-		[2]string{"state", c.State}, [2]string{"keys", c.Keys}, [2]string{"rules", c.Rules}, [2]string{"places.table", c.Places.Table},
-		[2]string{"catalogue", c.Catalogue}, [2]string{"roles", c.Roles}, [2]string{"offers", c.Offers}, [2]string{"issuer.kind", c.Issuer.Kind})
 }

@@ -152,9 +152,14 @@ func seal(a announcement, key ed25519.PrivateKey) (*nats.Msg, error) {
 	m.Data = payload
 	m.Header.Set(nats.MsgIdHdr, a.id())
 	m.Header.Set("Content-Type", event.ApplicationCloudEventsJSON)
-	sig := base64.StdEncoding.EncodeToString(ed25519.Sign(key, signed(m.Subject, payload)))
-	m.Header.Set(Signature, KeyID(key.Public().(ed25519.PublicKey))+":"+sig)
+	sign(m, key)
 	return m, nil
+}
+
+// sign puts the one signature on m.
+func sign(m *nats.Msg, key ed25519.PrivateKey) {
+	sig := base64.StdEncoding.EncodeToString(ed25519.Sign(key, signed(m.Subject, m.Data)))
+	m.Header.Set(Signature, KeyID(key.Public().(ed25519.PublicKey))+":"+sig)
 }
 
 // open checks a message and returns what was announced, or a [*Rejection].

@@ -14,9 +14,9 @@ const callTimeout = 5 * time.Second
 // streamConfig is asserted at every start: the stream is ours, whoever made it.
 // At its limits it refuses new messages, loudly, and drops none.
 func (c *Conn) streamConfig() jetstream.StreamConfig {
-	storage := jetstream.FileStorage
+	storage, most := jetstream.FileStorage, int64(1<<30)
 	if c.cfg.InMemory {
-		storage = jetstream.MemoryStorage
+		storage, most = jetstream.MemoryStorage, 32<<20
 	}
 	return jetstream.StreamConfig{
 		Name:        Stream,
@@ -27,7 +27,7 @@ func (c *Conn) streamConfig() jetstream.StreamConfig {
 		Replicas:    max(c.cfg.Replicas, 1),
 		Discard:     jetstream.DiscardNew,
 		MaxAge:      7 * 24 * time.Hour,
-		MaxBytes:    1 << 30,
+		MaxBytes:    most,
 		MaxMsgSize:  MaxBytes + 4<<10, // the event, and its headers
 		Duplicates:  10 * time.Minute,
 		DenyDelete:  true,

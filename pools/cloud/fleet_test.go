@@ -15,7 +15,8 @@ import (
 )
 
 func sold(provider, kind string) policy.Offer {
-	return policy.Offer{At: residency.Address{Provider: provider, Region: "r-1"}, Type: kind, GPUs: 1, PerHour: usd(1e6)}
+	at := residency.Address{Provider: provider, Region: "r-1"}
+	return policy.Offer{At: at, Type: kind, GPUs: 1, PerHour: usd(1e6)}
 }
 
 func simOf(offers ...policy.Offer) *sim.Cloud {
@@ -51,7 +52,8 @@ func TestAFleetRoutesByProviderAndNeverHalfLists(t *testing.T) {
 		if len(aws.Inventory()) != 1 || len(azure.Inventory()) != 1 {
 			t.Errorf("aws has %v, azure has %v", aws.Inventory(), azure.Inventory())
 		}
-		nowhere := pools.Launch{Claim: "c-1", Attempt: 1, Offer: sold("gcp", "small"), Expires: time.Now().Add(time.Hour)}
+		nowhere := pools.Launch{Claim: "c-1", Attempt: 1, Offer: sold("gcp", "small"),
+			Expires: time.Now().Add(time.Hour)}
 		if _, err := f.Launch(t.Context(), nowhere); !errors.Is(err, pools.ErrRefused) {
 			t.Errorf("launch without a driver: %v, want %v", err, pools.ErrRefused)
 		}

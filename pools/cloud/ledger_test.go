@@ -128,7 +128,8 @@ func TestI3ReservedAndSpentStayWithinTheBudget(t *testing.T) {
 			wg.Go(func() {
 				r := rand.New(rand.NewPCG(seed, worker))
 				for range 60 {
-					e := entry{claim: fmt.Sprint("c-", r.IntN(30)), team: []string{"ml", "ops"}[r.IntN(2)], settle: r.IntN(2) == 0}
+					e := entry{claim: fmt.Sprint("c-", r.IntN(30)), settle: r.IntN(2) == 0}
+					e.team = []string{"ml", "ops"}[r.IntN(2)]
 					e.m = usd(1 + r.Int64N(200))
 					if e.settle {
 						e.m = usd(r.Int64N(40)) // within every reservation that is ever made below

@@ -16,11 +16,17 @@ var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 // node is launched and expires so many minutes from noon; negative is before.
 func node(id, claim string, launched, expires int) pools.Node {
 	at := func(m int) time.Time { return noon.Add(time.Duration(m) * time.Minute) }
-	return pools.Node{ID: id, Claim: claim, Attempt: 1, State: pools.Running, Launched: at(launched), Expires: at(expires)}
+	return pools.Node{ID: id, Claim: claim, Attempt: 1, State: pools.Running,
+		Launched: at(launched), Expires: at(expires)}
 }
 
 func life(claim string, _ int) cloud.Life {
 	return map[string]cloud.Life{"alive": cloud.Alive, "over": cloud.Over}[claim]
+}
+
+// hourAgo is a node of claim without expiry.
+func hourAgo(claim string, attempt int) pools.Node {
+	return pools.Node{ID: "i-1", Claim: claim, Attempt: attempt, Launched: noon.Add(-time.Hour)}
 }
 
 func TestSweepTakesOnlyWhatNobodyShouldPayFor(t *testing.T) {
@@ -36,11 +42,11 @@ func TestSweepTakesOnlyWhatNobodyShouldPayFor(t *testing.T) {
 		{"a node that is over and new", node("i-1", "over", -4, 60), false},
 		{"a node the log does not know", node("i-1", "stranger", -60, 60), true},
 		{"a new node the log does not know yet", node("i-1", "stranger", -4, 60), false},
-		{"a node without our claim", node("i-1", "", -60, -50), false},
-		{"a node without an attempt", pools.Node{ID: "i-1", Claim: "over", Launched: noon.Add(-time.Hour)}, false},
+		{"a node that is not ours", node("i-1", "", -60, -50), false},
+		{"a node without an attempt", hourAgo("over", 0), false},
 		{"a node from the future", node("i-1", "over", 10, 60), false},
-		{"an alive node without expiry", pools.Node{ID: "i-1", Claim: "alive", Attempt: 1, Launched: noon.Add(-time.Hour)}, false},
-		{"a node without launch time", pools.Node{ID: "i-1", Claim: "over", Attempt: 1, Expires: noon.Add(time.Hour)}, false},
+		{"an alive node without expiry", hourAgo("alive", 1), false},
+		{"a node without launch time", pools.Node{Claim: "over", Attempt: 1, Expires: noon.Add(time.Hour)}, false},
 	} {
 		got, err := cloud.Sweep([]pools.Node{c.node}, life, noon, cloud.SweepOptions{Grace: 5 * time.Minute})
 		if err != nil || len(got) == 1 != c.take {

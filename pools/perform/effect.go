@@ -58,7 +58,11 @@ func (e *Engine) decide(l *life, s burst.State) error {
 			return fmt.Errorf("reserve %v for %s: %w", d.Plan.Reserve, l.claim, err) // another burst was faster: decide again
 		}
 	}
-	return e.enter(l, controller, &burst.Decided{Decision: d})
+	err = e.enter(l, controller, &burst.Decided{Decision: d})
+	if d.Plan != nil && errors.Is(err, errOrder) { // stopped meanwhile: this attempt will never be
+		return errors.Join(err, e.Ledger.Settle(account(l.claim, s.Attempt+1), nothing(d.Plan.Reserve)))
+	}
+	return err
 }
 
 // addresses are the claimed places of all offers.
@@ -84,7 +88,7 @@ func (e *Engine) launch(ctx context.Context, l *life, s burst.State, f burst.Eff
 		data.Claim, data.Attempt = l.claim, s.Attempt
 		plan := s.Decision.Plan
 		launch := pools.Launch{Claim: l.claim, Attempt: s.Attempt, Offer: plan.Offer, Expires: now.Add(plan.Lease), UserData: data}
-		intent := &burst.LaunchIntent{Launch: launch, Token: launch.Token(), BootBy: now.Add(min(e.Timing.Boot, plan.Lease))}
+		intent := &burst.LaunchIntent{Launch: launch, Token: launch.Token(), BootBy: now.Add(min(e.Timing.Boot, e.working(plan.Lease)))}
 		if err := e.enter(l, controller, intent); err != nil {
 			return err
 		}
@@ -103,6 +107,12 @@ func (e *Engine) launch(ctx context.Context, l *life, s burst.State, f burst.Eff
 		return fmt.Errorf("launch %s: %w", s.Launch.Offer.Key(), err)
 	}
 	return e.enter(l, controller, failed)
+}
+
+// working is how much of a lease a job may use: the rest is kept for teardown,
+// so that a lease which runs out costs no more than was reserved for it.
+func (e *Engine) working(lease time.Duration) time.Duration {
+	return lease - min(e.Timing.Stop+e.Timing.Probe+2*e.Timing.Retry, lease/2)
 }
 
 // revoke withdraws one credential.

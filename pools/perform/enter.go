@@ -86,6 +86,11 @@ func (e *Engine) append(reserved bool, entries ...audit.Entry) ([]audit.Leaf, er
 	if err := context.Cause(e.ctx); err != nil {
 		return nil, fmt.Errorf("enter in log: engine has stopped: %w", err)
 	}
+	for _, entry := range entries {
+		if _, err := entry.Encode(); err != nil { // too long, say: the speaker's fault, not the disk's
+			return nil, fmt.Errorf("enter in log: %w", err)
+		}
+	}
 	enter := e.Log.Enter
 	if reserved {
 		enter = e.Log.EnterReserved

@@ -114,10 +114,15 @@ func (e *Engine) open() error {
 			live++
 		}
 	}
-	if err := e.house("0901", "opened", controller, opened{Size: e.Log.Size(), Live: live}); err != nil {
-		return err
+	err := e.house("0901", "opened", controller, opened{Size: e.Log.Size(), Live: live})
+	if err == nil {
+		err = e.enterLaw(controller, e.law)
 	}
-	return e.enterLaw(controller, e.law)
+	if errors.Is(err, audit.ErrFull) { // nothing new will be entered, and what runs is torn down
+		e.Logger.Error("log is full", "error", err.Error())
+		return nil
+	}
+	return err
 }
 
 func (e *Engine) enterLaw(actor string, in InForce) error {
@@ -133,7 +138,12 @@ func (e *Engine) SetLaw(actor string, in InForce) error {
 		e.law = in
 	}
 	e.lawMu.Unlock()
-	errs := []error{err}
+	return errors.Join(err, e.endUnlawful(actor, in))
+}
+
+// endUnlawful stops every burst whose grant in no longer permits.
+func (e *Engine) endUnlawful(actor string, in InForce) error {
+	var errs []error
 	for _, s := range e.Bursts() {
 		if v := e.still(in, s); !v.Allowed {
 			errs = append(errs, e.Stop(s.Claim, actor, burst.WhyRules, v.Why))
@@ -168,7 +178,8 @@ func (e *Engine) heartbeats(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			if err := e.house("0900", "heartbeat", controller, beat{n}); err != nil {
+			err := e.house("0900", "heartbeat", controller, beat{n})
+			if err != nil && !errors.Is(err, audit.ErrFull) { // a full disk still lets teardown go on
 				return
 			}
 		}

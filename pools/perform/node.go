@@ -31,8 +31,12 @@ type nonces struct {
 // Challenge gives a node the nonce its next hello must carry, and the grant
 // its CSR must name. Each is good for one hello.
 func (e *Engine) Challenge(claim string, attempt int) (nonce, grant string, err error) {
-	if _, err := e.find(claim); err != nil {
+	l, err := e.find(claim)
+	if err != nil {
 		return "", "", err
+	}
+	if attempt != l.now().Attempt {
+		return "", "", fmt.Errorf("challenge attempt %d of burst %s: %w", attempt, claim, ErrUnknownClaim)
 	}
 	nonce = rand.Text()
 	e.nonces.mu.Lock()
@@ -71,7 +75,7 @@ func (e *Engine) Hello(ctx context.Context, h tunnel.Hello) (tunnel.Answer, erro
 	switch {
 	case h.Attempt != s.Attempt || s.Stopped != nil || !s.Live():
 		return tunnel.Answer{Standing: tunnel.Refused, Why: "the attempt has ended"}, nil
-	case s.Phase == burst.Planned || s.Phase == burst.Launching:
+	case s.Node == nil:
 		return wait, nil // the cloud's answer is not in the log yet
 	}
 	if !e.nonces.spend(account(h.Claim, h.Attempt), h.Nonce) {
@@ -81,19 +85,27 @@ func (e *Engine) Hello(ctx context.Context, h tunnel.Hello) (tunnel.Answer, erro
 	if err == nil && s.NodeKey != "" && s.NodeKey != key {
 		err = errors.New("another key was bound to this instance first")
 	}
+	ours := err == nil && s.NodeKey == key
 	var proven residency.Proven
 	if err == nil {
 		proven, err = e.prove(s, h, key)
 	}
+	if err == nil && s.Place != nil && proven.Place().Address != s.Place.Address {
+		err = fmt.Errorf("the node moved from %v to %v", s.Place.Address, proven.Place().Address)
+	}
 	if err != nil {
-		return e.unproven(l, s, h, err)
+		return e.unproven(l, s, h, ours, err)
 	}
 	return e.clear(ctx, l, h, proven)
 }
 
-// unproven enters refused evidence; a live credential ends with it.
-func (e *Engine) unproven(l *life, s burst.State, h tunnel.Hello, why error) (tunnel.Answer, error) {
+// unproven enters refused evidence. If it was the node's own, a live
+// credential ends with it; anybody else's plea changes nothing then.
+func (e *Engine) unproven(l *life, s burst.State, h tunnel.Hello, ours bool, why error) (tunnel.Answer, error) {
 	e.Logger.Warn("evidence refused", "claim", h.Claim, "attempt", h.Attempt, "error", why.Error())
+	if s.Phase != burst.Booting && !ours {
+		return tunnel.Answer{Standing: tunnel.Refused, Why: why.Error()}, nil
+	}
 	if s.Phase != burst.Booting {
 		return tunnel.Answer{Standing: tunnel.Refused, Why: why.Error()}, e.Stop(h.Claim, controller, burst.WhyDenied, why.Error())
 	}
@@ -167,9 +179,11 @@ func (e *Engine) secondDecision(l *life, s burst.State, p residency.Proven) erro
 	if err != nil {
 		return err
 	}
+	lease := s.Decision.Plan.Lease
+	expires := s.Launch.Expires.Add(e.working(lease) - lease)
 	g, v := e.law.Rules.Clear(e.law.Places, p, ask, residency.Terms{
 		ID: grantID(l.claim, s.Attempt), Claim: l.claim, Attempt: s.Attempt, Payload: s.Request.PayloadDigest,
-		SliceDigest: s.Request.SliceDigest, NotBefore: time.Now().UTC().Truncate(time.Second), Expires: s.Launch.Expires,
+		SliceDigest: s.Request.SliceDigest, NotBefore: time.Now().UTC().Truncate(time.Second), Expires: expires,
 	})
 	if !v.Allowed {
 		return e.enter(l, controller, append(bodies, &burst.Denied{Verdict: v, StopBy: e.stopBy()})...)

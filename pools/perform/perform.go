@@ -137,6 +137,7 @@ type life struct {
 	state burst.State
 	pulse *pulse
 	hello sync.Mutex // one attestation at a time
+	once  sync.Once  // it runs in one goroutine
 }
 
 func (l *life) now() burst.State {

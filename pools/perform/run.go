@@ -22,6 +22,12 @@ func (e *Engine) Run(ctx context.Context) error {
 	if err := e.open(); err != nil {
 		return err
 	}
+	e.lawMu.RLock()
+	in := e.law
+	e.lawMu.RUnlock()
+	if err := e.endUnlawful(controller, in); err != nil { // the law may have changed while we were away
+		return err
+	}
 	for _, s := range e.Bursts() {
 		if s.Live() {
 			if l, err := e.find(s.Claim); err == nil {
@@ -31,6 +37,8 @@ func (e *Engine) Run(ctx context.Context) error {
 	}
 	e.heartbeats(ctx)
 	e.fatal(context.Canceled)
+	e.asks.Lock() // no burst begins after this: its entry would be refused
+	e.asks.Unlock()
 	e.runs.Wait()
 	if err := context.Cause(e.ctx); !errors.Is(err, context.Canceled) {
 		return err
@@ -38,9 +46,9 @@ func (e *Engine) Run(ctx context.Context) error {
 	return nil
 }
 
-// start runs one burst in its own goroutine until it has ended.
+// start runs one burst in its own goroutine until it has ended, however often it is called.
 func (e *Engine) start(l *life) {
-	e.runs.Go(func() { e.live(e.ctx, l) })
+	l.once.Do(func() { e.runs.Go(func() { e.live(e.ctx, l) }) })
 }
 
 // live carries out what is due for one burst and waits for what is not.
@@ -55,19 +63,21 @@ func (e *Engine) live(ctx context.Context, l *life) {
 		late := s.Deadline()
 		switch due := burst.Due(s); {
 		case len(due) > 0:
-			e.try(ctx, l, due[0], pause)
+			e.try(ctx, l, due[0], n, pause)
 		case !late.At.IsZero() && !time.Now().Before(late.At):
-			e.late(ctx, l, late, pause)
+			e.late(ctx, l, late, n, pause)
 		default:
 			e.rest(ctx, l, n, late.At)
 		}
 	}
 }
 
-// try carries out one effect; after an error it pauses, longer each time.
-func (e *Engine) try(ctx context.Context, l *life, f burst.Effect, pause backoff.BackOff) {
+// try carries out one effect; after an error it pauses, longer each time. The
+// effect was due when the burst's pulse was n.
+func (e *Engine) try(ctx context.Context, l *life, f burst.Effect, n int64, pause backoff.BackOff) {
 	err := e.do(ctx, l, f)
-	if err == nil || errors.Is(err, errOrder) { // done, or the state moved on meanwhile
+	now, _ := l.pulse.at()
+	if err == nil || errors.Is(err, errOrder) && now > n { // done, or the state moved on meanwhile
 		pause.Reset()
 		return
 	}
@@ -78,9 +88,9 @@ func (e *Engine) try(ctx context.Context, l *life, f burst.Effect, pause backoff
 }
 
 // late does what follows when somebody else did not act in time.
-func (e *Engine) late(ctx context.Context, l *life, late burst.Late, pause backoff.BackOff) {
+func (e *Engine) late(ctx context.Context, l *life, late burst.Late, n int64, pause backoff.BackOff) {
 	if late.Effect != nil {
-		e.try(ctx, l, *late.Effect, pause)
+		e.try(ctx, l, *late.Effect, n, pause)
 		return
 	}
 	if stop, ok := late.Body.(*burst.Stop); ok {

@@ -38,7 +38,6 @@ package busserver
 
 import (
 	"cmp"
-	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -152,7 +151,7 @@ func (s *Server) run(opts *server.Options, log *slog.Logger) error {
 	ns.SetLoggerV2(heard, false, false, false)
 	s.ns = ns
 	ns.Start()
-	if !ns.ReadyForConnections(10*time.Second) || !ns.JetStreamEnabled() {
+	if heard.fatal() != nil || !ns.ReadyForConnections(10*time.Second) || !ns.JetStreamEnabled() {
 		s.Shutdown()
 		return cmp.Or(heard.fatal(), errors.New("not ready after 10 s"))
 	}
@@ -177,7 +176,7 @@ func (s *Server) Shutdown() {
 }
 
 // Reload reads the account again, so that revoked users are dropped now.
-func (s *Server) Reload(context.Context) error {
+func (s *Server) Reload() error {
 	a, err := open(s.dir)
 	if err != nil {
 		return fmt.Errorf("reload authority: %w", err)

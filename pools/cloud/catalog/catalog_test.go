@@ -98,7 +98,8 @@ func TestAnUnknownPriceStaysUnknownAndDenies(t *testing.T) {
 	if err != nil || offers[0].PerHour.Known() {
 		t.Fatalf("offers %+v, %v", offers, err)
 	}
-	r := policy.Request{Job: policy.Job{Team: "ml", GPUs: 1, Lease: time.Hour, Budget: policy.Money{Micros: 1e9, Currency: "USD"}}}
+	budget := policy.Money{Micros: 1e9, Currency: "USD"}
+	r := policy.Request{Job: policy.Job{Team: "ml", GPUs: 1, Lease: time.Hour, Budget: budget}}
 	d := policy.Decide(r, policy.World{Offers: offers, Left: r.Job.Budget, MaxLease: time.Hour,
 		Screen: func(residency.Address) residency.Verdict { return residency.Verdict{Allowed: true} }})
 	if d.Plan != nil || d.Candidates[0].Strike == nil || d.Candidates[0].Strike.Kind != "price" {

@@ -126,10 +126,11 @@ func (h *host) run(ctx context.Context) (err error) {
 	if h.key, err = readKey(h.KeyFile); err != nil {
 		return err
 	}
-	if h.space, err = newSpace(h.ID, h.Namespaces); err != nil {
+	var metadata net.Listener
+	if h.space, metadata, err = newSpace(h.Namespaces); err != nil {
 		return err
 	}
-	boot, err := h.open(ctx)
+	boot, err := h.open(ctx, metadata)
 	if err != nil {
 		return fmt.Errorf("open doors: %w", err)
 	}
@@ -146,16 +147,13 @@ func (h *host) run(ctx context.Context) (err error) {
 		return err
 	}
 	err = h.keep(ctx)
-	return errors.Join(err, h.dir.bury(h.ID, h.why))
+	r.Ended, r.Why = time.Now().UTC(), h.why // it is buried by whoever sees that nobody holds it
+	return errors.Join(err, os.RemoveAll(boot.Scratch), save(h.dir.nodeFile(h.ID), r, os.Rename))
 }
 
 // open opens the doors: control and metadata inside, the road outside.
-func (h *host) open(ctx context.Context) (Boot, error) {
+func (h *host) open(ctx context.Context, metadata net.Listener) (Boot, error) {
 	control, err := h.space.listen("0")
-	if err != nil {
-		return Boot{}, err
-	}
-	metadata, err := h.space.listen(metadataPort)
 	if err != nil {
 		return Boot{}, err
 	}

@@ -82,8 +82,9 @@ func (d *Driver) ask(id string, l pools.Launch) error {
 	if len(nodes) >= capacity {
 		return fmt.Errorf("%d of %d nodes are alive there: %w", len(nodes), capacity, pools.ErrCapacity)
 	}
-	return save(d.dir.askedFile(id), asked{ID: id, Token: l.Token(), Launch: l, NodeCommand: d.o.NodeCommand,
-		Env: d.o.Env, Namespaces: d.o.Namespaces, Lifeline: d.o.Lifeline, Boot: d.o.Boot, KeyFile: d.o.KeyFile}, os.Link)
+	a := asked{ID: id, Token: l.Token(), Launch: l, NodeCommand: d.o.NodeCommand, Env: d.o.Env,
+		Namespaces: d.o.Namespaces, Lifeline: d.o.Lifeline, Boot: d.o.Boot, KeyFile: d.o.KeyFile}
+	return save(d.dir.askedFile(id), a, os.Link)
 }
 
 // bringUp starts a host and waits until it, or one that came before, has

@@ -65,14 +65,15 @@ func (d *Driver) alive(id string) (pools.Node, error) {
 		return pools.Node{}, err
 	}
 	if !on {
-		if err := d.dir.bury(id, "its host died"); err != nil {
+		if err := d.dir.bury(id); err != nil {
 			return pools.Node{}, err
 		}
 		return pools.Node{}, pools.ErrGone
 	}
-	n := pools.Node{ID: r.ID, Claim: r.Launch.Claim, Attempt: r.Launch.Attempt, At: r.Launch.Offer.At,
-		Type: r.Launch.Offer.Type, State: pools.Running, Launched: r.Launched, Expires: r.Launch.Expires, Reach: r.Reach}
-	if _, err := os.Stat(d.dir.stopFile(id)); err == nil {
+	l := r.Launch
+	n := pools.Node{ID: r.ID, Claim: l.Claim, Attempt: l.Attempt, At: l.Offer.At, Type: l.Offer.Type,
+		State: pools.Running, Launched: r.Launched, Expires: l.Expires, Reach: r.Reach}
+	if _, err := os.Stat(d.dir.stopFile(id)); err == nil || !r.Ended.IsZero() {
 		n.State = pools.Stopping
 	} else if time.Now().Before(r.Running) {
 		n.State = pools.Pending
@@ -115,7 +116,7 @@ func (d *Driver) delete(id string) error {
 		return err
 	}
 	if !on {
-		return errors.Join(d.dir.bury(id, "its host died"), pools.ErrGone)
+		return errors.Join(d.dir.bury(id), pools.ErrGone)
 	}
 	f, err := os.OpenFile(d.dir.stopFile(id), os.O_CREATE|os.O_RDONLY, 0o600)
 	if err != nil {

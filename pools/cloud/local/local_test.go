@@ -136,6 +136,10 @@ func TestNothingOfANodeSurvivesItsHost(t *testing.T) {
 		if left := processes(t, n.ID, scratch); len(left) > 0 {
 			t.Errorf("left behind: %q", left)
 		}
+		b, err := os.ReadFile(filepath.Join(o.Dir, "gone", n.ID+".json"))
+		if err != nil || !strings.Contains(string(b), "its host died") {
+			t.Errorf("what is remembered of it: %s, %v", b, err)
+		}
 		if _, err := os.Stat(scratch); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("scratch is left: %v", err)
 		}
@@ -195,6 +199,17 @@ func TestANodeThatEndsByItselfIsGone(t *testing.T) {
 	})
 	if err := d.Delete(t.Context(), n.ID); !errors.Is(err, pools.ErrGone) {
 		t.Errorf("delete: %v", err)
+	}
+}
+
+func TestNodesOfOneNameAtTwoProvidersDoNotMeet(t *testing.T) {
+	for range 2 {
+		d := open(t, options(t))
+		n, err := d.Launch(t.Context(), launch("c-1", time.Minute, "127.0.0.1:1"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ask(t, n, "pid")
 	}
 }
 

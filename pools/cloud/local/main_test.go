@@ -158,8 +158,10 @@ func controller(path string) error {
 	if err := json.Unmarshal(b, &c); err != nil {
 		return err
 	}
-	d, err := local.Open(local.Options{Dir: c.Dir, KeyFile: c.KeyFile, Places: map[residency.Address]int{frankfurt: 4},
-		Command: []string{c.Exe, "host"}, NodeCommand: []string{c.Exe, "node"}, Env: []string{role + "=yes"}, Lifeline: c.Lifeline})
+	d, err := local.Open(local.Options{Dir: c.Dir, KeyFile: c.KeyFile,
+		Places:  map[residency.Address]int{frankfurt: 4},
+		Command: []string{c.Exe, "host"}, NodeCommand: []string{c.Exe, "node"},
+		Env: []string{role + "=yes"}, Lifeline: c.Lifeline})
 	if err != nil {
 		return err
 	}

@@ -35,7 +35,7 @@ type asked struct {
 }
 
 // record is what the provider knows of a node: the file in nodes/, made by its
-// host once the doors are open, and moved to gone/ at the end.
+// host once the doors are open, and moved to gone/ once nobody holds the node.
 type record struct {
 	ID       string       `json:"id"`
 	Token    string       `json:"token"`
@@ -45,7 +45,7 @@ type record struct {
 	Reach    string       `json:"reach"`
 	Launched time.Time    `json:"launched"`
 	Running  time.Time    `json:"running"` // from when on it is no longer pending
-	Ended    time.Time    `json:"ended"`   // zero in nodes/
+	Ended    time.Time    `json:"ended"`   // zero while it runs
 	Why      string       `json:"why"`
 }
 
@@ -108,9 +108,9 @@ func readKey(path string) (ed25519.PrivateKey, error) {
 	return nil, fmt.Errorf("read provider's key: %s holds no Ed25519 key", path)
 }
 
-// bury ends a record: gone is written before the node's file goes, so that at
+// bury ends the record of a node that nobody holds any more: gone is written before the node's file goes, so that at
 // no moment it is in neither. Burying twice is no change.
-func (d dir) bury(id, why string) error {
+func (d dir) bury(id string) error {
 	var r record
 	switch err := read(d.nodeFile(id), &r); {
 	case errors.Is(err, fs.ErrNotExist):
@@ -119,7 +119,9 @@ func (d dir) bury(id, why string) error {
 		return err
 	}
 	if _, err := os.Stat(d.goneFile(id)); errors.Is(err, fs.ErrNotExist) {
-		r.Ended, r.Why = time.Now().UTC(), why
+		if r.Ended.IsZero() {
+			r.Ended, r.Why = time.Now().UTC(), "its host died"
+		}
 		if err := save(d.goneFile(id), r, os.Rename); err != nil {
 			return err
 		}

@@ -2,6 +2,7 @@ package local
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
@@ -34,17 +35,9 @@ func Isolates() bool {
 	return <-tried == nil
 }
 
-// newSpace makes the space of the node with this id. Without a namespace of its
-// own the node gets an address of its own in 127.0.0.0/8.
-func newSpace(id string, own bool) (*space, error) {
-	s := &space{own: own, ip: "127.0.0.1", calls: make(chan func())}
-	if !own {
-		var a, b, c byte
-		if _, err := fmt.Sscanf(id, "i-%02x%02x%02x", &a, &b, &c); err != nil {
-			return nil, fmt.Errorf("make space of %s: %w", id, err)
-		}
-		s.ip = fmt.Sprintf("127.%d.%d.%d", 1+a%254, b, 1+c%254)
-	}
+// newSpace makes a space and opens the metadata service's listener in it.
+func newSpace(own bool) (s *space, metadata net.Listener, err error) {
+	s = &space{own: own, ip: "127.0.0.1", calls: make(chan func())}
 	ready := make(chan error)
 	go func() {
 		runtime.LockOSThread()
@@ -60,9 +53,28 @@ func newSpace(id string, own bool) (*space, error) {
 		}
 	}()
 	if err := <-ready; err != nil {
-		return nil, fmt.Errorf("make network namespace: %w", err)
+		return nil, nil, fmt.Errorf("make network namespace: %w", err)
 	}
-	return s, nil
+	if own {
+		metadata, err = s.listen(metadataPort)
+		return s, metadata, err
+	}
+	metadata, err = s.settle()
+	return s, metadata, err
+}
+
+// settle finds a node without a network of its own an address of its own in
+// 127.0.0.0/8. Whoever listens on its metadata port has it.
+func (s *space) settle() (metadata net.Listener, err error) {
+	for range 64 {
+		var b [3]byte
+		_, _ = rand.Read(b[:]) // never fails
+		s.ip = fmt.Sprintf("127.%d.%d.%d", 1+b[0]%254, b[1], 1+b[2]%254)
+		if metadata, err = s.listen(metadataPort); err == nil {
+			return metadata, nil
+		}
+	}
+	return nil, fmt.Errorf("find a loopback address: %w", err)
 }
 
 // do runs f on the thread inside, and waits for it.
