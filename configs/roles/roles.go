@@ -21,9 +21,11 @@
 package roles
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -66,7 +68,7 @@ func Parse(files map[string][]byte) (*Roles, error) {
 	for _, file := range slices.Sorted(maps.Keys(files)) {
 		policies, err := cedar.NewPolicyListFromBytes(file, files[file])
 		if err != nil {
-			return nil, fmt.Errorf("read roles: %s: %w", file, err)
+			return nil, fmt.Errorf("read roles: %s%s: %w", file, cmp.Or(position.FindString(err.Error()), ":1:1"), err)
 		}
 		for _, p := range policies {
 			if err := r.add(typed, p); err != nil {
@@ -80,6 +82,9 @@ func Parse(files map[string][]byte) (*Roles, error) {
 	}
 	return r, nil
 }
+
+// position finds where Cedar's parser stopped; it says so only in words.
+var position = regexp.MustCompile(`:\d+:\d+`)
 
 // add checks and keeps one policy.
 func (r *Roles) add(typed *validate.Validator, p *cedar.Policy) error {

@@ -90,7 +90,7 @@ func TestWhateverIsDoubtfulIsDenied(t *testing.T) {
 func TestABadFileIsRefusedWhereItIsBad(t *testing.T) {
 	for _, tt := range []struct{ name, text, want string }{
 		{"nothing", "// nobody", "no policy"},
-		{"a syntax error", "@id(\"a\")\npermit (principal, action resource);", "2:"},
+		{"a syntax error", "@id(\"a\")\npermit (principal, action resource);", "x.cedar:2:"},
 		{"a misspelt action", "\n@id(\"a\") permit (principal, action == Action::\"job.submitt\", resource);",
 			"x.cedar:2:1: policy a"},
 		{"a type there is not", `@id("a") permit (principal in Group::"g", action, resource);`, "x.cedar:1:1"},
