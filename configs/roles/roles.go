@@ -77,7 +77,7 @@ func Parse(files map[string][]byte) (*Roles, error) {
 			}
 		}
 	}
-	if len(r.set.Map()) == 0 {
+	if len(maps.Collect(r.set.All())) == 0 {
 		return nil, errors.New("read roles: there is no policy, so nobody may do anything")
 	}
 	return r, nil

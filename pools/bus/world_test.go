@@ -10,7 +10,6 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
-	"fmt"
 	"math/big"
 	"net"
 	"os"
@@ -273,7 +272,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
-	t.Fatal(fmt.Sprintf("not within 20 s: %s", what))
+	t.Fatalf("not within 20 s: %s", what)
 }
 
 // wipe removes what the stopped server had stored.

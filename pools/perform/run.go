@@ -37,13 +37,19 @@ func (e *Engine) Run(ctx context.Context) error {
 	}
 	e.heartbeats(ctx)
 	e.fatal(context.Canceled)
-	e.asks.Lock() // no burst begins after this: its entry would be refused
-	e.asks.Unlock()
-	e.runs.Wait()
+	e.drain()
 	if err := context.Cause(e.ctx); !errors.Is(err, context.Canceled) {
 		return err
 	}
 	return nil
+}
+
+// drain waits for every burst's goroutine. None begins meanwhile: a request
+// holds asks until its burst runs, and later ones are refused their entry.
+func (e *Engine) drain() {
+	e.asks.Lock()
+	defer e.asks.Unlock()
+	e.runs.Wait()
 }
 
 // start runs one burst in its own goroutine until it has ended, however often it is called.
