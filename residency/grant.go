@@ -1,6 +1,7 @@
 package residency
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -147,6 +148,8 @@ func OpenGrant(sealed []byte, v note.Verifiers) (Grant, error) {
 		return Grant{}, errors.New("open grant: the note is not a grant")
 	case len(n.Sigs) != 1 || len(n.UnverifiedSigs) != 0:
 		return Grant{}, errors.New("open grant: want exactly one signature")
+	case !oneSpelling(n.Sigs):
+		return Grant{}, errors.New("open grant: the signature is spelled in another way than it was written")
 	}
 	var b grantBody
 	if err := decodeExact([]byte(body), &b); err != nil {
@@ -156,4 +159,16 @@ func OpenGrant(sealed []byte, v note.Verifiers) (Grant, error) {
 		return Grant{}, fmt.Errorf("open grant: %w", err)
 	}
 	return Grant{b}, nil
+}
+
+// oneSpelling reports whether signatures are written as note.Sign writes them:
+// base64 leaves bits of its last character unused, and a note whose bits differ
+// there would open as well.
+func oneSpelling(sigs []note.Signature) bool {
+	for _, sig := range sigs {
+		if _, err := base64.StdEncoding.Strict().DecodeString(sig.Base64); err != nil {
+			return false
+		}
+	}
+	return true
 }

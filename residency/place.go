@@ -216,7 +216,7 @@ func OpenTable(signed []byte, v note.Verifiers) (*Table, error) {
 		return nil, fmt.Errorf("open places: %w", err)
 	}
 	text, ok := strings.CutPrefix(n.Text, tablePreamble)
-	if !ok {
+	if !ok || !oneSpelling(n.Sigs) {
 		return nil, errors.New("open places: the note is not a place table")
 	}
 	t, err := ParseTable([]byte(text))
