@@ -117,8 +117,13 @@ func (h house) burst(t *testing.T, k int) int {
 	defer endEdge(syscall.SIGTERM)
 	endController := h.start(t, "controller", "--config", "controller.yaml", "--die-at-entry", fmt.Sprint(k))
 	if k > 0 {
-		go h.handIn(ctx, at)
-		if state := endController(0); !strings.Contains(state, "killed") {
+		early, stop := context.WithCancel(ctx)
+		done := make(chan struct{})
+		go func() { h.handIn(early, at); close(done) }()
+		state := endController(0)
+		stop()
+		<-done // one hand at a time, or the job is handed in twice
+		if !strings.Contains(state, "killed") {
 			t.Errorf("killed at %d: the controller ended by itself: %s", k, state)
 		}
 		endController = h.start(t, "controller", "--config", "controller.yaml")

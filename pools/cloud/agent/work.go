@@ -11,6 +11,9 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
 
 	"github.com/burstctl/burstctl/tunnel"
 	"github.com/burstctl/burstctl/tunnel/slice"
@@ -139,7 +142,8 @@ func (w *work) send(out string) error {
 		}
 		info, err := f.Stat()
 		if err == nil {
-			_, err = w.road.Put(w.ctx, name, f, info.Size())
+			put := func() error { _, err := w.road.Put(w.ctx, name, f, info.Size()); return err }
+			err = backoff.Retry(put, backoff.WithContext(backoff.NewExponentialBackOff(backoff.WithMaxElapsedTime(time.Minute)), w.ctx))
 		}
 		f.Close()
 		if err != nil {

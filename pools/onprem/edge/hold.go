@@ -6,6 +6,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
 
 	"github.com/burstctl/burstctl/pools/burst"
 	"github.com/burstctl/burstctl/residency"
@@ -78,7 +81,10 @@ func (in *incoming) Commit(digest string) error {
 		return fmt.Errorf("keep %s: %w", in.name, err)
 	}
 	body := &burst.Artefact{Grant: in.grant.ID(), Name: in.name, Digest: digest, Bytes: in.size, Class: in.grant.Slice().Class.String()}
-	if err := in.edge.enter(in.ctx, in.grant.Claim(), body); err != nil {
+	bounded, cancel := context.WithTimeout(in.ctx, 20*time.Second) // a controller that restarts is waited for
+	defer cancel()
+	enter := func() error { return in.edge.enter(bounded, in.grant.Claim(), body) }
+	if err := backoff.Retry(enter, backoff.WithContext(in.edge.pauses(), bounded)); err != nil {
 		os.Remove(in.File.Name())
 		return err
 	}
