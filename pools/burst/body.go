@@ -24,7 +24,8 @@ type Decided struct {
 	Decision policy.Decision `json:"decision"`
 }
 
-// LaunchIntent precedes every launch call. BootBy is when a silent node is given up.
+// LaunchIntent precedes every launch call. BootBy is when a silent node is given
+// up, if the launch is answered at once.
 type LaunchIntent struct {
 	Launch pools.Launch `json:"launch"`
 	Token  string       `json:"token"`

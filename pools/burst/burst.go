@@ -81,7 +81,8 @@ type State struct {
 	Attempt   int               // counts from 1
 	Launch    *pools.Launch
 	Node      *pools.Node
-	BootBy    time.Time
+	Intended  time.Time        // when the launch intent was entered
+	BootBy    time.Time        // when a silent node is given up
 	Place     *residency.Place // proven
 	Level     residency.Level
 	NodeKey   string // bound to the instance by the first evidence accepted

@@ -189,6 +189,21 @@ func TestOnlyTheNewestCredentialsRefusalEndsTheProbe(t *testing.T) {
 	}
 }
 
+func TestANodeHeardOfLateIsStillGivenItsTimeToBoot(t *testing.T) {
+	s := upTo(t, decided)
+	intent := *launchIntent
+	intent.Launch.Expires, intent.BootBy = noon.Add(time.Hour), noon.Add(5*time.Minute)
+	s, _ = burst.Step(s, burst.Event{At: noon, Body: &intent})
+	for away, want := range map[time.Duration]time.Duration{
+		0: 5 * time.Minute, 20 * time.Minute: 25 * time.Minute, 58 * time.Minute: time.Hour, 2 * time.Hour: time.Hour,
+	} {
+		late, _ := burst.Step(s, burst.Event{At: noon.Add(away), Body: launched})
+		if got := late.Deadline().At.Sub(noon); got != want {
+			t.Errorf("heard of after %v: waited for until %v, want %v", away, got, want)
+		}
+	}
+}
+
 func TestADeniedPlaceIsDeletedWithoutACredential(t *testing.T) {
 	s := fold(t, upTo(t, placed), &burst.Denied{Verdict: residency.Verdict{Why: "not there"}})
 	if s.Phase != burst.Deleting || s.Grant != nil || s.Stopped.Why != burst.WhyDenied {

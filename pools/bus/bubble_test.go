@@ -1,6 +1,7 @@
 package bus_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync/atomic"
@@ -12,10 +13,17 @@ import (
 	"github.com/burstctl/burstctl/pools/bus/busserver"
 )
 
-// inBubble connects an edge and the controller to a server in the bubble.
+// inBubble connects an edge and the controller to a server in the bubble, and consumes.
 func inBubble(t *testing.T) (*bus.Publisher, *recorder) {
+	p, c, h := connectInBubble(t)
+	_, pubs := pair()
+	h.run(t, c, pubs)
+	return p, h
+}
+
+func connectInBubble(t *testing.T) (*bus.Publisher, *bus.Conn, *recorder) {
 	s := busserver.InBubble(t)
-	keys, pubs := pair()
+	keys, _ := pair()
 	h := newRecorder()
 	connect := func(name string) *bus.Conn {
 		c, err := bus.Connect(t.Context(), bus.Config{
@@ -27,8 +35,7 @@ func inBubble(t *testing.T) (*bus.Publisher, *recorder) {
 	}
 	c := connect(bus.Durable)
 	must(t, c.Ensure(t.Context()))
-	h.run(t, c, pubs)
-	return bus.NewPublisher(connect("fra"), "fra", keys["fra"]), h
+	return bus.NewPublisher(connect("fra"), "fra", keys["fra"]), c, h
 }
 
 func TestSixFakeHoursOfAnnouncementsEachArriveOnce(t *testing.T) {
@@ -79,5 +86,22 @@ func TestASlowHandlerIsNotAskedTwice(t *testing.T) {
 		time.Sleep(30 * time.Minute)
 		h.wantRequest(t, "claim-1")
 		h.wantNothing(t)
+	})
+}
+
+func TestAnAnnouncementThatStopsTheControllerSixTimesIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, c, h := connectInBubble(t)
+		_, pubs := pair()
+		must(t, p.Request(t.Context(), request("fra", "claim-1")))
+		for n := range 6 {
+			ctx, stop := context.WithCancel(t.Context())
+			h.answers(func(bus.Received) error { stop(); return ctx.Err() })
+			must(t, c.Consume(ctx, pubs, h))
+			if r := <-h.got; r.Delivery != n+1 {
+				t.Fatalf("delivery %d, want %d", r.Delivery, n+1)
+			}
+		}
+		h.wantRejected(t, bus.Exhausted)
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -194,6 +195,8 @@ func remedy(err error) (what string, final bool) {
 		return "the credentials are refused, expired or revoked: issue new ones with burstctl keys", true
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):
 		return "check the path and the owner of the credentials file", true
+	case errors.Is(err, io.ErrClosedPipe): // in process, a refusal is not always heard
+		return "the server of this process hung up: it refuses the credentials, or is shutting down", true
 	case errors.Is(err, nats.ErrSecureConnWanted):
 		return "the server does not speak TLS: give it a tls block", true
 	}

@@ -164,7 +164,9 @@ func sign(m *nats.Msg, key ed25519.PrivateKey) {
 
 // open checks a message and returns what was announced, or a [*Rejection].
 // Nothing of it is decoded before the signature holds.
-func open(subj string, h nats.Header, payload []byte, keys map[string]ed25519.PublicKey, now time.Time) (Received, error) {
+func open(
+	subj string, h nats.Header, payload []byte, keys map[string]ed25519.PublicKey, now time.Time,
+) (Received, error) {
 	sum := sha256.Sum256(payload)
 	r := Received{Digest: "sha256:" + hex.EncodeToString(sum[:]), ID: h.Get(nats.MsgIdHdr)}
 	reject := func(reason Reason, err error) (Received, error) {

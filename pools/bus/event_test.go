@@ -60,7 +60,7 @@ func TestWhatIsNotExactlyWhatASiteSignedIsRejected(t *testing.T) {
 		"a tampered budget":         {replace(`50000000`, `99000000`), bus.Forged},
 		"another site's key":        {func(m *nats.Msg) { bus.Resign(m, keys["muc"]) }, bus.Forged},
 		"no signature":              {func(m *nats.Msg) { m.Header.Del(bus.Signature) }, bus.Forged},
-		"two signatures":            {func(m *nats.Msg) { m.Header.Add(bus.Signature, m.Header.Get(bus.Signature)) }, bus.Forged},
+		"two signatures":            {func(m *nats.Msg) { m.Header.Add(bus.Signature, "x") }, bus.Forged},
 		"another site's subject":    {func(m *nats.Msg) { m.Subject = "burst.muc.request" }, bus.Forged},
 		"the other kind's subject":  {func(m *nats.Msg) { m.Subject = "burst.fra.signal" }, bus.Forged},
 		"an unknown site":           {func(m *nats.Msg) { m.Subject = "burst.ber.request" }, bus.Foreign},
@@ -123,6 +123,7 @@ func TestTextThatIsNotUTF8IsNeverAnnounced(t *testing.T) {
 	}
 }
 
+// Fuzz with -fuzzminimizetime=10x: the JSON stream pool makes coverage flicker.
 func FuzzDecode(f *testing.F) {
 	keys, _ := pair()
 	r, at := stamped("fra", "claim-1", time.Date(2026, 3, 9, 14, 0, 0, 0, time.UTC))

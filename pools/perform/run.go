@@ -20,13 +20,13 @@ func (e *Engine) Run(ctx context.Context) error {
 	stop := context.AfterFunc(e.ctx, cancel)
 	defer stop()
 	if err := e.open(); err != nil {
-		return err
+		return unlessCancelled(err)
 	}
 	e.lawMu.RLock()
 	in := e.law
 	e.lawMu.RUnlock()
 	if err := e.endUnlawful(controller, in); err != nil { // the law may have changed while we were away
-		return err
+		return unlessCancelled(err)
 	}
 	for _, s := range e.Bursts() {
 		if s.Live() {
@@ -38,10 +38,15 @@ func (e *Engine) Run(ctx context.Context) error {
 	e.heartbeats(ctx)
 	e.fatal(context.Canceled)
 	e.drain()
-	if err := context.Cause(e.ctx); !errors.Is(err, context.Canceled) {
-		return err
+	return unlessCancelled(context.Cause(e.ctx))
+}
+
+// unlessCancelled is err, unless the engine was told to end.
+func unlessCancelled(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return nil
 	}
-	return nil
+	return err
 }
 
 // drain waits for every burst's goroutine. None begins meanwhile: a request

@@ -3,6 +3,7 @@ package perform_test
 import (
 	"context"
 	"errors"
+	"os"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -17,6 +18,11 @@ import (
 )
 
 const claim = "c-0123"
+
+func TestMain(m *testing.M) {
+	cast.InMemory()
+	os.Exit(m.Run())
+}
 
 // world is a house in a bubble with all its actors.
 type world struct {

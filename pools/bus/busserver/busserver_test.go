@@ -54,7 +54,8 @@ func certify(t *testing.T, dir string) (here, there *tls.Config) {
 		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}), 0o600))
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(cert)
-	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}, &tls.Config{RootCAs: pool}
+	here = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
+	return here, &tls.Config{RootCAs: pool}
 }
 
 func TestInitAddsWhatIsMissingAndChangesNothingElse(t *testing.T) {
@@ -243,7 +244,8 @@ func needs(t *testing.T, ok bool, what string) {
 func TestARealNatsServerRunsOnTheConfigFile(t *testing.T) {
 	needs(t, os.Getenv("BURST_REAL") != "", "BURST_REAL=1: it builds nats-server")
 	bin := filepath.Join(t.TempDir(), "nats-server")
-	if out, err := exec.Command("go", "build", "-o", bin, "github.com/nats-io/nats-server/v2").CombinedOutput(); err != nil {
+	build := exec.Command("go", "build", "-o", bin, "github.com/nats-io/nats-server/v2")
+	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build nats-server: %v\n%s", err, out)
 	}
 	external(t, func(conf string) func() {
@@ -259,7 +261,8 @@ func TestARealNatsServerRunsOnTheConfigFile(t *testing.T) {
 			}
 		})
 		return func() {
-			if out, err := exec.Command(bin, "--signal", fmt.Sprintf("reload=%d", cmd.Process.Pid)).CombinedOutput(); err != nil {
+			reload := exec.Command(bin, "--signal", fmt.Sprintf("reload=%d", cmd.Process.Pid))
+			if out, err := reload.CombinedOutput(); err != nil {
 				t.Fatalf("reload: %v\n%s", err, out)
 			}
 		}
