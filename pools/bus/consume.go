@@ -66,16 +66,16 @@ func (c *Conn) consume(ctx context.Context, keys map[string]ed25519.PublicKey, h
 	defer cancel()
 	defer context.AfterFunc(epoch, cancel)()
 	well()
-	for {
+	for until.Err() == nil { // asked first: a message that is there would win over a context that ended
 		m, err := it.Next(jetstream.NextContext(until))
-		if err != nil && epoch.Err() != nil {
-			return errors.New("the connection was lost and came back")
-		}
-		if err != nil {
+		if err != nil && until.Err() == nil {
 			return fmt.Errorf("pull: %w", err)
 		}
-		c.deliver(ctx, m, keys, h)
+		if err == nil && ctx.Err() == nil {
+			c.deliver(ctx, m, keys, h)
+		}
 	}
+	return errors.New("the connection was lost and came back")
 }
 
 // deliver decides the fate of one message: acknowledged, later again, or never.
