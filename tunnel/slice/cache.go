@@ -34,7 +34,7 @@ type cache struct {
 	dropped bool
 }
 
-// entry is a chunk that is there once done is closed.
+// entry is a chunk that is there once done is closed; until then c.mu guards it.
 type entry struct {
 	done chan struct{}
 	at   *list.Element
@@ -88,21 +88,23 @@ func (c *cache) claim(p place) (e *entry, mine bool) {
 	return e, true
 }
 
-// fill fetches a chunk, makes room for it, and forgets it if it failed.
+// fill fetches a chunk, makes room for it, and forgets it if it failed. Its
+// readers go on once it is counted, so that what they see is within the bound.
 func (c *cache) fill(p place, e *entry) {
-	e.data, e.err = c.fetch(c.ctx, p)
-	close(e.done)
+	defer close(e.done)
+	data, err := c.fetch(c.ctx, p)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if e.err != nil || c.dropped {
+	e.data, e.err = data, err
+	if err != nil || c.dropped {
 		c.forget(p, e)
 		return
 	}
-	c.size += int64(len(e.data))
+	c.size += int64(len(data))
 	for at := c.order.Back(); at != nil && c.size > c.most; {
 		old := at.Value.(place)
 		at = at.Prev()
-		if x := c.entries[old]; x != e && x.data != nil && closed(x.done) {
+		if x := c.entries[old]; x != e && x.data != nil {
 			c.size -= int64(len(x.data))
 			c.forget(old, x)
 		}
@@ -124,14 +126,4 @@ func (c *cache) drop() {
 	c.dropped, c.size = true, 0
 	clear(c.entries)
 	c.order.Init()
-}
-
-// closed reports whether done is.
-func closed(done <-chan struct{}) bool {
-	select {
-	case <-done:
-		return true
-	default:
-		return false
-	}
 }
