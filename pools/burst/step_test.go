@@ -173,7 +173,8 @@ func TestNoSerialIsIssuedTwice(t *testing.T) {
 }
 
 func TestOnlyTheNewestCredentialsRefusalEndsTheProbe(t *testing.T) {
-	s := fold(t, upTo(t, issued), issueIntent, &burst.Issued{Grant: "c-1.1", Serial: "02", NotAfter: noon}, stopped, unmounted,
+	second := &burst.Issued{Grant: "c-1.1", Serial: "02", NotAfter: noon}
+	s := fold(t, upTo(t, issued), issueIntent, second, stopped, unmounted,
 		revokeIntent, revoked, &burst.RevokeIntent{Serial: "02"}, &burst.Revoked{Serial: "02", ProbeBy: noon})
 	for _, p := range []burst.Probed{
 		{Serial: "01", Refused: true, By: "control"}, // an old one says nothing of the newest
@@ -213,7 +214,9 @@ func TestADeniedPlaceIsDeletedWithoutACredential(t *testing.T) {
 
 func TestAWindowClosesAtAnyLaterTime(t *testing.T) {
 	open := upTo(t, window)
-	for _, after := range [][]burst.Body{{}, {stopped}, {stopped, unmounted}, {stopped, unmounted, revokeIntent, revoked, probed}} {
+	for _, after := range [][]burst.Body{
+		{}, {stopped}, {stopped, unmounted}, {stopped, unmounted, revokeIntent, revoked, probed},
+	} {
 		s := fold(t, fold(t, open, after...), served)
 		if s.Served != 60 || s.Allowed != 0 {
 			t.Errorf("in phase %q: served %d, allowed %d", s.Phase, s.Served, s.Allowed)

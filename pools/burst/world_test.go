@@ -22,7 +22,8 @@ var (
 var (
 	requested    = &burst.Requested{Request: policy.Request{ID: "c-1", Site: "hq"}, Digest: "sha256:aa"}
 	decided      = &burst.Decided{Decision: policy.Decision{Plan: plan}}
-	launchIntent = &burst.LaunchIntent{Launch: pools.Launch{Claim: "c-1", Attempt: 1, Offer: offer}, BootBy: noon.Add(time.Minute)}
+	launchIntent = &burst.LaunchIntent{Launch: pools.Launch{Claim: "c-1", Attempt: 1, Offer: offer},
+		BootBy: noon.Add(time.Minute)}
 	launched     = &burst.Launched{Node: pools.Node{ID: "i-1", Claim: "c-1", Attempt: 1, Launched: noon}}
 	placed       = &burst.PlacedAt{Attempt: 1, Instance: "i-1", NodeKey: "k"}
 	cleared      = &burst.Cleared{Grant: "c-1.1", Sealed: "sealed", NodeKey: "k", Expires: noon.Add(time.Hour)}
@@ -41,8 +42,8 @@ var (
 	over         = &burst.Over{Outcome: "finished"}
 )
 
-var whole = []burst.Body{requested, decided, launchIntent, launched, placed, cleared, issueIntent, issued, window, served,
-	stopped, unmounted, revokeIntent, revoked, probed, deleteIntent, gone, settled, over}
+var whole = []burst.Body{requested, decided, launchIntent, launched, placed, cleared, issueIntent, issued,
+	window, served, stopped, unmounted, revokeIntent, revoked, probed, deleteIntent, gone, settled, over}
 
 // fold steps through bodies, one event a second. Each must follow.
 func fold(t testing.TB, s burst.State, bodies ...burst.Body) burst.State {
@@ -58,7 +59,8 @@ func fold(t testing.TB, s burst.State, bodies ...burst.Body) burst.State {
 }
 
 func event(i int, b burst.Body) burst.Event {
-	return burst.Event{Claim: "c-1", At: noon.Add(time.Duration(i) * time.Second), Actor: "controller", Index: int64(i), Body: b}
+	at := noon.Add(time.Duration(i) * time.Second)
+	return burst.Event{Claim: "c-1", At: at, Actor: "controller", Index: int64(i), Body: b}
 }
 
 // upTo folds the good burst up to and including a body.

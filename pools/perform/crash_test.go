@@ -75,7 +75,8 @@ func crash(w *world, at int, kind string) {
 	}
 	s := w.until(burst.Ended)
 	if s.Outcome != burst.WhyFinished || s.Attempt != 1 || s.Served < 3000 || len(s.Artefacts) == 0 {
-		w.t.Errorf("killed at %s: outcome %q, attempt %d, served %d, %d artefacts", kind, s.Outcome, s.Attempt, s.Served, len(s.Artefacts))
+		w.t.Errorf("killed at %s: outcome %q, attempt %d, served %d, %d artefacts",
+			kind, s.Outcome, s.Attempt, s.Served, len(s.Artefacts))
 	}
 	if reserved, spent := w.Money(); reserved.Micros != 0 || spent != s.Settled.Spent {
 		w.t.Errorf("killed at %s: reserved %v, spent %v, settled at %v", kind, reserved, spent, s.Settled.Spent)

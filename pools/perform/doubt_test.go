@@ -46,7 +46,8 @@ func TestASiteEntersOnlyItsOwnKindsForItsOwnBursts(t *testing.T) {
 			"a probe before its time":   {cast.Place, "probed", burst.Probed{Serial: s.Current(), Refused: true}, nil},
 		} {
 			before := w.engine().Log.Size()
-			_, err := w.engine().EnterFor(t.Context(), tc.site, tunnel.Entering{Claim: claim, Kind: tc.kind, Body: raw(t, tc.body)})
+			in := tunnel.Entering{Claim: claim, Kind: tc.kind, Body: raw(t, tc.body)}
+			_, err := w.engine().EnterFor(t.Context(), tc.site, in)
 			if err == nil || tc.want != nil && !errors.Is(err, tc.want) {
 				t.Errorf("%s: %v", name, err)
 			}
@@ -66,8 +67,8 @@ func TestWhatIsTooLongForAnEntryIsRefusedAndEndsNothing(t *testing.T) {
 		long := strings.Repeat("x", 2*audit.MaxEntry)
 		w.ask()
 		s := w.until(burst.Running)
-		p := burst.Progress{Grant: s.Grant.ID, Metric: long}
-		if err := w.engine().Report(s.Grant.ID, s.Current(), tunnel.Report{Kind: "job-progress", Body: raw(t, p)}); err == nil {
+		r := tunnel.Report{Kind: "job-progress", Body: raw(t, burst.Progress{Grant: s.Grant.ID, Metric: long})}
+		if err := w.engine().Report(s.Grant.ID, s.Current(), r); err == nil {
 			t.Error("a metric's name of 96 KiB was entered")
 		}
 		job := cast.Job(cast.Pseudonymised)

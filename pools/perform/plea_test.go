@@ -38,12 +38,18 @@ func TestAForgedPleaIsRefusedAndEntered(t *testing.T) {
 		s := w.booted()
 		mine, other := cast.Key(t), cast.Key(t)
 		for name, spoil := range map[string]func(h *tunnel.Hello) error{
-			"a proof by another key":       func(h *tunnel.Hello) error { return cast.Sign(h, other) },
-			"no proof":                     func(h *tunnel.Hello) error { h.Proof = nil; return nil },
-			"a request that is none":       func(h *tunnel.Hello) error { h.CSR = []byte("x"); return cast.Sign(h, mine) },
-			"a request of another key":     func(h *tunnel.Hello) error { h.CSR = w.plea(s, other).CSR; return nil },
-			"evidence of an unknown kind":  func(h *tunnel.Hello) error { h.Evidence.Kind = "aws-iid"; return cast.Sign(h, mine) },
-			"evidence changed by one byte": func(h *tunnel.Hello) error { h.Evidence.Document[9] ^= 1; return cast.Sign(h, mine) },
+			"a proof by another key":   func(h *tunnel.Hello) error { return cast.Sign(h, other) },
+			"no proof":                 func(h *tunnel.Hello) error { h.Proof = nil; return nil },
+			"a request that is none":   func(h *tunnel.Hello) error { h.CSR = []byte("x"); return cast.Sign(h, mine) },
+			"a request of another key": func(h *tunnel.Hello) error { h.CSR = w.plea(s, other).CSR; return nil },
+			"evidence of an unknown kind": func(h *tunnel.Hello) error {
+				h.Evidence.Kind = "aws-iid"
+				return cast.Sign(h, mine)
+			},
+			"evidence changed by one byte": func(h *tunnel.Hello) error {
+				h.Evidence.Document[9] ^= 1
+				return cast.Sign(h, mine)
+			},
 			"evidence bound to another key": func(h *tunnel.Hello) error {
 				e, err := w.Cloud.Evidence(s.Node.ID, h.Nonce, cast.KeyDigest(other))
 				h.Evidence = e

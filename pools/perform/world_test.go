@@ -44,8 +44,8 @@ func in(t *testing.T, change func(*cast.Options), story func(t *testing.T, w *wo
 		if err != nil {
 			t.Fatal(err)
 		}
-		o := cast.Options{Law: law, Budget: policy.Money{Micros: 100e6, Currency: "USD"}, Timing: perform.Timing{Heartbeat: time.Minute},
-			Offerings: []sim.Offering{{Offer: frankfurt, Capacity: 4}}}
+		o := cast.Options{Law: law, Budget: policy.Money{Micros: 100e6, Currency: "USD"},
+			Timing: perform.Timing{Heartbeat: time.Minute}, Offerings: []sim.Offering{{Offer: frankfurt, Capacity: 4}}}
 		if change != nil {
 			change(&o)
 		}
@@ -94,7 +94,8 @@ func (w *world) engine() *perform.Engine {
 
 func (w *world) ask() {
 	w.t.Helper()
-	if err := w.engine().Ask(cast.Request(claim, "job-1", cast.Job(cast.Pseudonymised)), cast.Digest("event")); err != nil {
+	r := cast.Request(claim, "job-1", cast.Job(cast.Pseudonymised))
+	if err := w.engine().Ask(r, cast.Digest("event")); err != nil {
 		w.t.Fatal(err)
 	}
 }
