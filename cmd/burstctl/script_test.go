@@ -1,0 +1,16 @@
+package main
+
+import (
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/burstctl/burstctl/configs/frame/frametest"
+)
+
+// TestMain lets the scripts run this very binary as burstctl.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"burstctl": main})
+}
+
+func TestScripts(t *testing.T) { frametest.Scripts(t) }
