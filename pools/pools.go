@@ -84,8 +84,8 @@ type Node struct {
 // Driver is one provider's door.
 type Driver interface {
 	// Launch makes the node of a claim's attempt, or returns the one it already
-	// made. An error that is none of ErrCapacity, ErrQuota, ErrRefused leaves the
-	// outcome unknown: call again with the same Launch.
+	// made. An error that is none of ErrCapacity, ErrQuota, ErrRefused, ErrEnded
+	// leaves the outcome unknown: call again with the same Launch.
 	Launch(ctx context.Context, l Launch) (Node, error)
 	// List returns every node of ours, complete, or an error.
 	List(ctx context.Context) ([]Node, error)
@@ -104,4 +104,6 @@ var (
 	ErrQuota = errors.New("quota reached")
 	// ErrRefused: nothing was made and the same call will never work. End the attempt.
 	ErrRefused = errors.New("launch refused")
+	// ErrEnded: the node of this attempt was made and is gone, proven. It must be paid for. End the attempt.
+	ErrEnded = errors.New("node of this attempt has ended")
 )

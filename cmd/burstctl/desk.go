@@ -24,7 +24,8 @@ func (d desk) Submit(actor, site string, job policy.Job) (control.JobInfo, error
 		return control.JobInfo{}, fmt.Errorf("hand in job %q: site %q has no edge here", job.Name, site)
 	}
 	if err := d.engine.Knows(job.Slice); err != nil {
-		return control.JobInfo{}, &frame.Problem{Code: frame.SliceMissing, What: fmt.Sprintf("hand in job %q", job.Name), Err: err}
+		what := fmt.Sprintf("hand in job %q", job.Name)
+		return control.JobInfo{}, &frame.Problem{Code: frame.SliceMissing, What: what, Err: err}
 	}
 	s, err := d.engine.Submit(actor, site, job)
 	return control.JobInfo{ID: s.ID, Site: s.Site, Job: s.Job, By: s.By}, err
@@ -45,8 +46,8 @@ func (d desk) Status() control.Status {
 // info is one burst in a line.
 func info(b burst.State) control.BurstInfo {
 	r := b.Request
-	i := control.BurstInfo{Claim: b.Claim, Job: r.JobID, Site: r.Site, Team: r.Job.Team, Slice: r.Job.Slice, Phase: string(b.Phase),
-		Outcome: b.Outcome, Asked: r.At, Served: b.Served, Decision: b.Decision}
+	i := control.BurstInfo{Claim: b.Claim, Job: r.JobID, Site: r.Site, Team: r.Job.Team, Slice: r.Job.Slice,
+		Phase: string(b.Phase), Outcome: b.Outcome, Asked: r.At, Served: b.Served, Decision: b.Decision}
 	if p := b.Decision.Plan; p != nil {
 		i.Offer, i.Reserved = p.Offer.Key(), p.Reserve
 	}
@@ -56,9 +57,7 @@ func info(b burst.State) control.BurstInfo {
 	if b.Node != nil {
 		i.Node, i.Expires = b.Node.ID, b.Node.Expires
 	}
-	if b.Settled != nil {
-		i.Spent = b.Settled.Spent
-	}
+	i.Spent = b.Spent()
 	return i
 }
 

@@ -37,12 +37,15 @@ type Launched struct {
 	Node pools.Node `json:"node"`
 }
 
-// LaunchFailed says that nothing was made. Another offer may be tried unless Final.
+// LaunchFailed says that an attempt has no node: none was made, or it is gone
+// already. Another offer may be tried unless Final.
 type LaunchFailed struct {
 	Attempt int    `json:"attempt"`
 	Offer   string `json:"offer"`
 	Why     string `json:"why"`
 	Final   bool   `json:"final"`
+
+	Spent policy.Money `json:"spent,omitzero"` // at most, for a node that was made and is gone
 }
 
 // PlacedAt says which place the node's evidence proved, and how well.

@@ -23,6 +23,7 @@
 package burst
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/burstctl/burstctl/policy"
@@ -101,7 +102,24 @@ type State struct {
 	Deleting  bool // the delete intent is entered
 	GoneAt    time.Time
 	Settled   *Settled
+	Sunk      policy.Money // spent on attempts that ended before they were known to be made
 	Outcome   string
+}
+
+// Spent is what the burst has cost so far, as far as it is settled.
+func (s State) Spent() policy.Money {
+	if s.Settled == nil {
+		return s.Sunk
+	}
+	return sum(s.Sunk, s.Settled.Spent)
+}
+
+// sum adds amounts of one currency; an amount of none is nothing.
+func sum(a, b policy.Money) policy.Money {
+	if all, err := a.Plus(b); err == nil {
+		return all
+	}
+	return cmp.Or(b, a)
 }
 
 // Live reports whether the burst still holds or may hold something.

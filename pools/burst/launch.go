@@ -24,6 +24,7 @@ func stepLaunch(s State, e Event) (State, bool) {
 			return s, false
 		}
 		s.Launch = nil
+		s.Sunk = sum(s.Sunk, b.Spent)
 		s.Tried = s.tried(b.Offer, b.Why)
 		s.Phase = Asked // decide again, without this offer
 		if b.Final || s.Stopped != nil {

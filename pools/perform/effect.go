@@ -87,8 +87,10 @@ func (e *Engine) launch(ctx context.Context, l *life, s burst.State, f burst.Eff
 		data := e.UserData
 		data.Claim, data.Attempt = l.claim, s.Attempt
 		plan := s.Decision.Plan
-		launch := pools.Launch{Claim: l.claim, Attempt: s.Attempt, Offer: plan.Offer, Expires: now.Add(plan.Lease), UserData: data}
-		intent := &burst.LaunchIntent{Launch: launch, Token: launch.Token(), BootBy: now.Add(min(e.Timing.Boot, e.working(plan.Lease)))}
+		launch := pools.Launch{Claim: l.claim, Attempt: s.Attempt, Offer: plan.Offer,
+			Expires: now.Add(plan.Lease), UserData: data}
+		intent := &burst.LaunchIntent{Launch: launch, Token: launch.Token(),
+			BootBy: now.Add(min(e.Timing.Boot, e.working(plan.Lease)))}
 		if err := e.enter(l, controller, intent); err != nil {
 			return err
 		}
@@ -103,6 +105,10 @@ func (e *Engine) launch(ctx context.Context, l *life, s burst.State, f burst.Eff
 		failed.Why = err.Error()
 	case errors.Is(err, pools.ErrRefused):
 		failed.Why, failed.Final = err.Error(), true
+	case errors.Is(err, pools.ErrEnded): // nobody saw how long it ran: at most from its intent on, and for its lease
+		plan := s.Decision.Plan
+		failed.Why = err.Error()
+		failed.Spent = plan.Offer.PerHour.For(min(time.Since(s.Intended)+time.Second, plan.Lease))
 	default: // unknown: it stays reserved and is asked again with the same token
 		return fmt.Errorf("launch %s: %w", s.Launch.Offer.Key(), err)
 	}
@@ -166,7 +172,8 @@ func (e *Engine) delete(ctx context.Context, l *life, s burst.State, f burst.Eff
 func (e *Engine) settle(l *life, s burst.State) error {
 	ran := max(s.GoneAt.Sub(s.Node.Launched), 0)
 	plan := s.Decision.Plan
-	return e.enter(l, controller, &burst.Settled{Attempt: s.Attempt, Reserved: plan.Reserve, Spent: plan.Offer.PerHour.For(ran), Ran: ran})
+	return e.enter(l, controller, &burst.Settled{Attempt: s.Attempt, Reserved: plan.Reserve,
+		Spent: plan.Offer.PerHour.For(ran), Ran: ran})
 }
 
 // outcome says in a word how a burst ended.

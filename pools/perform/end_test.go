@@ -7,6 +7,7 @@ import (
 
 	"github.com/burstctl/burstctl/policy"
 	"github.com/burstctl/burstctl/pools/burst"
+	"github.com/burstctl/burstctl/pools/cloud/sim"
 	"github.com/burstctl/burstctl/pools/perform"
 	"github.com/burstctl/burstctl/scenarios/cast"
 	"github.com/burstctl/burstctl/tunnel"
@@ -60,4 +61,25 @@ func TestALeaseThatRunsOutCostsNoMoreThanWasReserved(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestANodeThatEndedUnheardOfIsPaidFor(t *testing.T) {
+	in(t, nil, func(t *testing.T, w *world) {
+		w.Cloud.Set(sim.Faults{LoseLaunches: 1})
+		w.ask()
+		for len(w.Cloud.Inventory()) == 0 {
+			time.Sleep(time.Millisecond)
+		}
+		time.Sleep(time.Millisecond)
+		if err := w.Cloud.Vanish(w.Cloud.Inventory()[0].Node.ID); err != nil {
+			t.Fatal(err)
+		}
+		s := w.until(burst.Ended)
+		if w.count("launched") != 0 || s.Spent().Micros == 0 {
+			t.Errorf("%d nodes heard of, spent %v", w.count("launched"), s.Spent())
+		}
+		if reserved, spent := w.Money(); reserved.Micros != 0 || spent != s.Spent() {
+			t.Errorf("reserved %v, spent %v, the log says %v", reserved, spent, s.Spent())
+		}
+	})
 }

@@ -1,6 +1,7 @@
 package perform
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -140,7 +141,8 @@ func (e *Engine) apply(l *life, leaf audit.Leaf) error {
 	}
 	ev := burst.Event{Claim: l.claim, At: leaf.Entry.At, Actor: leaf.Entry.Actor, Index: leaf.Index, Body: body}
 	if !burst.Accepts(l.state, ev) {
-		return fmt.Errorf("fold entry %d: %s of %s in phase %q: %w", leaf.Index, leaf.Entry.Kind, l.claim, l.state.Phase, errOrder)
+		return fmt.Errorf("fold entry %d: %s of %s in phase %q: %w",
+			leaf.Index, leaf.Entry.Kind, l.claim, l.state.Phase, errOrder)
 	}
 	l.state, _ = burst.Step(l.state, ev)
 	return e.account(l.state, body)
@@ -154,7 +156,7 @@ func (e *Engine) account(s burst.State, body burst.Body) error {
 			return e.Ledger.Replay(account(s.Claim, s.Attempt), s.Request.Job.Team, b.Decision.Plan.Reserve)
 		}
 	case *burst.LaunchFailed:
-		return e.Ledger.Settle(account(s.Claim, b.Attempt), nothing(s.Decision.Plan.Reserve))
+		return e.Ledger.Settle(account(s.Claim, b.Attempt), cmp.Or(b.Spent, nothing(s.Decision.Plan.Reserve)))
 	case *burst.Settled:
 		return e.Ledger.Settle(account(s.Claim, b.Attempt), b.Spent)
 	case *burst.Over:

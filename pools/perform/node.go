@@ -107,7 +107,8 @@ func (e *Engine) unproven(l *life, s burst.State, h tunnel.Hello, ours bool, why
 		return tunnel.Answer{Standing: tunnel.Refused, Why: why.Error()}, nil
 	}
 	if s.Phase != burst.Booting {
-		return tunnel.Answer{Standing: tunnel.Refused, Why: why.Error()}, e.Stop(h.Claim, controller, burst.WhyDenied, why.Error())
+		return tunnel.Answer{Standing: tunnel.Refused, Why: why.Error()},
+			e.Stop(h.Claim, controller, burst.WhyDenied, why.Error())
 	}
 	u := &burst.Unproven{Attempt: h.Attempt, Why: why.Error(), Evidence: digest(h.Evidence.Document)}
 	return tunnel.Answer{Standing: tunnel.Refused, Why: why.Error()}, e.enter(l, node(s), u)
@@ -219,7 +220,8 @@ func (e *Engine) issue(ctx context.Context, l *life, h tunnel.Hello) (tunnel.Ans
 	if err != nil {
 		return answer, fmt.Errorf("issue for %s: %w", s.Grant.ID, err)
 	}
-	if err := e.enter(l, controller, &burst.Issued{Grant: s.Grant.ID, Serial: cred.Serial, NotAfter: cred.NotAfter}); err != nil {
+	issued := &burst.Issued{Grant: s.Grant.ID, Serial: cred.Serial, NotAfter: cred.NotAfter}
+	if err := e.enter(l, controller, issued); err != nil {
 		return answer, err
 	}
 	if s = l.now(); s.Phase != burst.Running {
@@ -261,7 +263,8 @@ var ErrRefused = errors.New("credential is refused")
 // refuse enters that a revoked credential was tried and refused.
 func (e *Engine) refuse(l *life, s burst.State, serial string) error {
 	if s.Phase == burst.Probing && serial == s.Current() {
-		p := &burst.Probed{Serial: serial, Refused: true, By: "control", Detail: "tried at the control endpoint after its revocation"}
+		p := &burst.Probed{Serial: serial, Refused: true, By: "control",
+			Detail: "tried at the control endpoint after its revocation"}
 		if err := e.enter(l, controller, p); err != nil && !errors.Is(err, errOrder) {
 			return err
 		}

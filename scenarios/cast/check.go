@@ -117,8 +117,8 @@ func (h *House) nodes(leaves []audit.Leaf, states []burst.State) (broken []strin
 		if s.Phase != burst.Ended {
 			broken = append(broken, fmt.Sprintf("burst %s is left in phase %q", s.Claim, s.Phase))
 		}
-		if billed := h.Cloud.Billed(s.Claim); s.Settled != nil && s.Settled.Spent.Micros < billed.Micros-second(s) {
-			broken = append(broken, fmt.Sprintf("%s settled at %v, the cloud bills %v", s.Claim, s.Settled.Spent, billed))
+		if billed := h.Cloud.Billed(s.Claim); s.Spent().Micros < billed.Micros-second(s) {
+			broken = append(broken, fmt.Sprintf("%s settled at %v, the cloud bills %v", s.Claim, s.Spent(), billed))
 		}
 	}
 	return broken
@@ -141,11 +141,13 @@ func (h *House) bytes(leaves []audit.Leaf, states []burst.State) (broken []strin
 			continue
 		}
 		if sent := h.Site.Sent[s.Grant.ID]; sent > s.Served+s.Allowed {
-			broken = append(broken, fmt.Sprintf("%s: %d bytes went out, the log accounts for %d", s.Grant.ID, sent, s.Served+s.Allowed))
+			broken = append(broken, fmt.Sprintf("%s: %d bytes went out, the log accounts for %d",
+				s.Grant.ID, sent, s.Served+s.Allowed))
 		}
 	}
 	for grant, sent := range h.Site.Sent {
-		if sent > 0 && !slices.ContainsFunc(states, func(s burst.State) bool { return s.Grant != nil && s.Grant.ID == grant }) {
+		known := func(s burst.State) bool { return s.Grant != nil && s.Grant.ID == grant }
+		if sent > 0 && !slices.ContainsFunc(states, known) {
 			broken = append(broken, fmt.Sprintf("%d bytes went out under %s, which is in no log", sent, grant))
 		}
 	}
@@ -171,10 +173,7 @@ func ordered(leaves []audit.Leaf) (broken []string) {
 func Spent(states []burst.State) policy.Money {
 	sum := policy.Money{Currency: "USD"}
 	for _, s := range states {
-		if s.Settled == nil {
-			continue
-		}
-		if more, err := sum.Plus(s.Settled.Spent); err == nil {
+		if more, err := sum.Plus(s.Spent()); err == nil {
 			sum = more
 		}
 	}

@@ -65,8 +65,10 @@ func (h *House) config(log *audit.Log, l *life, ca *issuer.CA) perform.Config {
 	}
 	return perform.Config{
 		Log: log, Fleet: fleet{h, l, cloud.Fleet{"aws": h.Cloud, "azure": h.Cloud}}, Issuer: &signer{h, ca},
-		Ledger: ledger, Verifiers: map[string]residency.Verifier{local.Kind: local.New(h.provider.Public().(ed25519.PublicKey))}, Grants: h.grants,
-		GrantsKey: h.grantsV, InForce: h.Law, Offers: h.offers(), UserData: pools.UserData{Domain: Domain}, Timing: h.Timing,
+		Ledger:    ledger,
+		Verifiers: map[string]residency.Verifier{local.Kind: local.New(h.provider.Public().(ed25519.PublicKey))},
+		Grants:    h.grants, GrantsKey: h.grantsV, InForce: h.Law, Offers: h.offers(),
+		UserData: pools.UserData{Domain: Domain}, Timing: h.Timing,
 		Logger: h.Logger, Observe: func(leaf audit.Leaf) { h.observe(l, leaf) },
 	}
 }
@@ -115,8 +117,8 @@ func (h *House) observe(l *life, leaf audit.Leaf) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if left, lerr := h.Budget.Minus(sum); err != nil || lerr != nil || left.Micros < 0 {
-		h.broken = append(h.broken, fmt.Sprintf("at entry %d, %s: reserved %v and spent %v of %v", leaf.Index, leaf.Entry.Kind,
-			reserved, spent, h.Budget))
+		h.broken = append(h.broken, fmt.Sprintf("at entry %d, %s: reserved %v and spent %v of %v",
+			leaf.Index, leaf.Entry.Kind, reserved, spent, h.Budget))
 	}
 	if leaf.Entry.Burst != "" {
 		h.kinds = append(h.kinds, leaf.Entry.Kind)

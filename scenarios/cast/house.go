@@ -145,7 +145,8 @@ func (h *House) keys() {
 	h.must(err)
 	h.Trust, err = audit.NewTrust(1, vkey, wvkey)
 	h.must(err)
-	h.log = audit.Options{Dir: filepath.Join(cmp.Or(h.Dir, dir), "log"), Reserve: 512 << 10, Origin: Origin, Signer: signer,
+	h.log = audit.Options{Dir: filepath.Join(cmp.Or(h.Dir, dir), "log"), Reserve: 512 << 10,
+		Origin: Origin, Signer: signer,
 		Witnesses: []note.Verifier{wverifier}, Quorum: 1, OnFatal: func(error) {}}
 	h.must(audit.Create(h.log))
 	gskey, gvkey, err := note.GenerateKey(rand.Reader, Domain+"/grants")

@@ -57,8 +57,8 @@ func Offer(at, typ, price string) (policy.Offer, error) {
 
 // Job asks for a slice, as the house's one team, with room for an hour.
 func Job(slice string) policy.Job {
-	return policy.Job{Name: "retrain", Team: Team, Slice: slice, Purpose: "model-training", GPUs: 4, Command: []string{"./train"},
-		Payload: Digest("program"), Outputs: []string{"model.json"}, Lease: time.Hour,
+	return policy.Job{Name: "retrain", Team: Team, Slice: slice, Purpose: "model-training", GPUs: 4,
+		Command: []string{"./train"}, Payload: Digest("program"), Outputs: []string{"model.json"}, Lease: time.Hour,
 		Budget: policy.Money{Micros: 50e6, Currency: "USD"}}
 }
 
@@ -67,7 +67,8 @@ func Request(claim, jobID string, job policy.Job) policy.Request {
 	now := time.Now().UTC()
 	return policy.Request{ID: claim, Site: Place, JobID: jobID, Job: job, At: now, SliceDigest: Digest(job.Slice),
 		PayloadDigest: job.Payload,
-		Signal:        policy.Signal{Site: Place, Pool: "main", Saturated: true, At: now, Since: now, GPUs: 8, Utilisation: 97}}
+		Signal: policy.Signal{Site: Place, Pool: "main", Saturated: true, At: now, Since: now,
+			GPUs: 8, Utilisation: 97}}
 }
 
 // Digest is the "sha256:…" of some words, where a test needs a manifest's.

@@ -120,8 +120,8 @@ func (s *Site) Serve(ctx context.Context, p Peer, manifest string, n int64) erro
 		}
 		s.mu.Lock()
 		s.Sent[grant.ID()] += budget
-		s.lost[grant.ID()] = append(s.lost[grant.ID()], pending{burst.Served{Grant: grant.ID(), N: w.N, Bytes: budget, Chunks: 1,
-			Digest: manifest}})
+		s.lost[grant.ID()] = append(s.lost[grant.ID()],
+			pending{burst.Served{Grant: grant.ID(), N: w.N, Bytes: budget, Chunks: 1, Digest: manifest}})
 		s.mu.Unlock()
 		n -= budget
 		if _, err := s.settle(ctx, e, grant); err != nil && n == 0 {

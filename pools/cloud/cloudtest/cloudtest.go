@@ -235,8 +235,8 @@ func deleteStranger(t *testing.T, h Harness) {
 func launchAfterGone(t *testing.T, h Harness) {
 	l := h.ask("c-gone", 1)
 	h.end(t, h.launch(t, l).ID)
-	if n, err := h.Driver.Launch(t.Context(), l); !errors.Is(err, pools.ErrRefused) {
-		t.Errorf("launch after its node is gone: %+v, %v, want %v", n, err, pools.ErrRefused)
+	if n, err := h.Driver.Launch(t.Context(), l); !errors.Is(err, pools.ErrEnded) {
+		t.Errorf("launch after its node is gone: %+v, %v, want %v", n, err, pools.ErrEnded)
 	}
 	h.lists(t)
 	h.launch(t, h.ask("c-gone", 2))
@@ -250,7 +250,7 @@ func cancelledLaunch(t *testing.T, h Harness) {
 	defer stop()
 	for _, ctx := range []context.Context{dead, hurried} {
 		_, err := h.Driver.Launch(ctx, l)
-		for _, sure := range []error{pools.ErrCapacity, pools.ErrQuota, pools.ErrRefused, pools.ErrGone} {
+		for _, sure := range []error{pools.ErrCapacity, pools.ErrQuota, pools.ErrRefused, pools.ErrEnded, pools.ErrGone} {
 			if errors.Is(err, sure) {
 				t.Errorf("a launch nobody waited for claims to know: %v", err)
 			}

@@ -44,13 +44,13 @@ func (d *Driver) launch(ctx context.Context, l pools.Launch) (pools.Node, error)
 		return pools.Node{}, err
 	}
 	if _, err := os.Stat(d.dir.goneFile(id)); err == nil {
-		return pools.Node{}, fmt.Errorf("instance of this token ended: %w", pools.ErrRefused)
+		return pools.Node{}, pools.ErrEnded
 	}
 	switch n, err := d.alive(id); {
 	case err == nil:
 		return n, nil
 	case errors.Is(err, pools.ErrGone):
-		return pools.Node{}, fmt.Errorf("instance of this token ended: %w", pools.ErrRefused)
+		return pools.Node{}, pools.ErrEnded
 	case !errors.Is(err, fs.ErrNotExist):
 		return pools.Node{}, err
 	case !l.Expires.After(time.Now()):

@@ -142,7 +142,7 @@ func again(i *Instance, token string) (pools.Node, error) {
 	case i.Token != token:
 		return pools.Node{}, fmt.Errorf("attempt was launched with other parameters: %w", pools.ErrRefused)
 	case !i.Ended.IsZero():
-		return pools.Node{}, fmt.Errorf("instance of this token ended: %w", pools.ErrRefused)
+		return pools.Node{}, pools.ErrEnded
 	}
 	return i.Node, nil
 }
