@@ -98,7 +98,8 @@ func (w World) strike(r Request, c Candidate, d *Decision) *Strike {
 	case exceeds(c.Reserve, r.Job.Budget):
 		return &Strike{Kind: "budget", Why: fmt.Sprintf("would reserve %v, the job allows %v", c.Reserve, r.Job.Budget)}
 	case exceeds(c.Reserve, w.Left):
-		return &Strike{Kind: "budget", Why: fmt.Sprintf("would reserve %v, team %s has %v left", c.Reserve, r.Job.Team, w.Left)}
+		why := fmt.Sprintf("would reserve %v, team %s has %v left", c.Reserve, r.Job.Team, w.Left)
+		return &Strike{Kind: "budget", Why: why}
 	}
 	if why, gone := w.Unavailable[c.Offer.Key()]; gone {
 		return &Strike{Kind: "capacity", Why: why}

@@ -156,7 +156,8 @@ func (s *stage) beside(ctx context.Context, e *perform.Engine) {
 		for _, b := range e.Bursts() {
 			there := b.Node == nil || slices.ContainsFunc(nodes, func(n pools.Node) bool { return n.ID == b.Node.ID })
 			if !there && b.Stopped == nil && b.Live() {
-				if err := e.Stop(b.Claim, "controller", burst.WhyLost, "the cloud no longer lists it"); err != nil && ctx.Err() == nil {
+				err := e.Stop(b.Claim, "controller", burst.WhyLost, "the cloud no longer lists it")
+				if err != nil && ctx.Err() == nil {
 					s.t.Error(err)
 				}
 			}

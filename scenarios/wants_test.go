@@ -24,7 +24,9 @@ var wants = map[string]func(s *stage, b burst.State) (string, error){
 	"proven":      func(_ *stage, b burst.State) (string, error) { return proven(b), nil },
 	"probed":      func(_ *stage, b burst.State) (string, error) { return probes(b), nil },
 	"reason":      reasons,
-	"bursts":      func(s *stage, _ burst.State) (string, error) { return s.count(func(burst.State) bool { return true }) },
+	"bursts": func(s *stage, _ burst.State) (string, error) {
+		return s.count(func(burst.State) bool { return true })
+	},
 	"mounts": func(s *stage, _ burst.State) (string, error) {
 		return s.count(func(b burst.State) bool { return b.Phase == burst.Running && b.Served > 0 })
 	},

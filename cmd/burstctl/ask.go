@@ -25,7 +25,7 @@ func submitCommand() *cobra.Command {
 			if err != nil {
 				return frame.Wrap(frame.BadConfig, err, "")
 			}
-			client, err := k.client()
+			client, err := k.client(c.Context())
 			if err != nil {
 				return err
 			}
@@ -52,7 +52,7 @@ func statusCommand() *cobra.Command {
 		Short: "Show jobs and bursts, and how far the log is witnessed",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			client, err := k.client()
+			client, err := k.client(c.Context())
 			if err != nil {
 				return err
 			}
@@ -60,7 +60,8 @@ func statusCommand() *cobra.Command {
 			if err != nil {
 				return refusal(err)
 			}
-			return frame.Print(c.OutOrStdout(), frame.FormatOf(c), "Status", s, func(w io.Writer) error { return printStatus(w, s) })
+			return frame.Print(c.OutOrStdout(), frame.FormatOf(c), "Status", s,
+				func(w io.Writer) error { return printStatus(w, s) })
 		},
 	}
 	k.flags(c)
@@ -72,14 +73,16 @@ func printStatus(w io.Writer, s control.Status) error {
 	rows := [][]string{}
 	for _, b := range s.Bursts {
 		asked[b.Site+"/"+b.Job] = true
-		rows = append(rows, []string{b.Job, b.Claim, b.Phase, b.Slice, b.Offer, b.Place, size(b.Served), b.Spent.String(), b.Outcome})
+		rows = append(rows, []string{b.Job, b.Claim, b.Phase, b.Slice, b.Offer, b.Place,
+			size(b.Served), b.Spent.String(), b.Outcome})
 	}
 	for _, j := range s.Jobs {
 		if !asked[j.Site+"/"+j.ID] {
 			rows = append(rows, []string{j.ID, "", "waits on site " + j.Site, j.Job.Slice, "", "", "", "", ""})
 		}
 	}
-	if err := frame.Rows(w, []string{"job", "claim", "phase", "slice", "offer", "proven place", "served", "spent", "outcome"}, rows); err != nil {
+	head := []string{"job", "claim", "phase", "slice", "offer", "proven place", "served", "spent", "outcome"}
+	if err := frame.Rows(w, head, rows); err != nil {
 		return err
 	}
 	_, err := fmt.Fprintf(w, "log: %d entries, %d witnessed\n", s.Size, s.Cosigned)
@@ -94,7 +97,7 @@ func whyCommand() *cobra.Command {
 		Short: "Say why a job runs where it runs, or why it does not: every offer and the first reason against it",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			client, err := k.client()
+			client, err := k.client(c.Context())
 			if err != nil {
 				return err
 			}
@@ -120,11 +123,13 @@ func whyCommand() *cobra.Command {
 }
 
 func revokeCommand() *cobra.Command {
-	return deedCommand("revoke CLAIM", "End a burst now: its node lets go, its credentials are revoked, it is deleted", control.ActionRevoke, 1)
+	return deedCommand("revoke CLAIM", "End a burst now: its node lets go, its credentials are revoked, it is deleted",
+		control.ActionRevoke, 1)
 }
 
 func reloadCommand() *cobra.Command {
-	return deedCommand("reload", "Read rules, places and catalogue again; grants they no longer permit end now", control.ActionReload, 0)
+	return deedCommand("reload", "Read rules, places and catalogue again; grants they no longer permit end now",
+		control.ActionReload, 0)
 }
 
 // deedCommand is a verb that asks the controller for one action.
@@ -134,7 +139,7 @@ func deedCommand(use, short, action string, args int) *cobra.Command {
 	c := &cobra.Command{
 		Use: use, Short: short, Args: cobra.ExactArgs(args),
 		RunE: func(c *cobra.Command, args []string) error {
-			client, err := k.client()
+			client, err := k.client(c.Context())
 			if err != nil {
 				return err
 			}

@@ -25,7 +25,8 @@ func auditCommand() *cobra.Command {
 func readTrust(path string) (audit.Trust, error) {
 	if path == "" {
 		return audit.Trust{}, &frame.Problem{Code: frame.TrustMissing, What: "read trust",
-			Err: errors.New("no trust file was named"), Fix: "name it with --trust; its keys must not come from the log's directory"}
+			Err: errors.New("no trust file was named"),
+			Fix: "name it with --trust; its keys must not come from the log's directory"}
 	}
 	b, err := os.ReadFile(path)
 	if err != nil {
@@ -98,7 +99,8 @@ func (v verdict) print(w io.Writer) error {
 func openLog(dir string) (*os.Root, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
-		return nil, frame.Wrap(frame.FileMissing, fmt.Errorf("open log: %w", err), "name the directory that holds the file \"checkpoint\"")
+		return nil, frame.Wrap(frame.FileMissing, fmt.Errorf("open log: %w", err),
+			"name the directory that holds the file \"checkpoint\"")
 	}
 	return root, nil
 }

@@ -6,10 +6,14 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"syscall"
+	"time"
 
+	"github.com/cenkalti/backoff/v4"
 	"github.com/spf13/cobra"
 
 	"github.com/burstctl/burstctl/configs/frame"
@@ -25,22 +29,26 @@ type caller struct{ address, as, domain, token string }
 // flags adds the caller's flags to a verb.
 func (k *caller) flags(c *cobra.Command) {
 	f := c.Flags()
-	f.StringVar(&k.address, "controller", os.Getenv("BURSTCTL_CONTROLLER"), "host:port of the controller; BURSTCTL_CONTROLLER sets it too")
+	f.StringVar(&k.address, "controller", os.Getenv("BURSTCTL_CONTROLLER"),
+		"host:port of the controller; BURSTCTL_CONTROLLER sets it too")
 	f.StringVar(&k.as, "as", os.Getenv("BURSTCTL_AS"), "your folder of keys; BURSTCTL_AS sets it too")
 	f.StringVar(&k.domain, "domain", os.Getenv("BURSTCTL_DOMAIN"), "trust domain; without it the one of your certificate")
-	f.StringVar(&k.token, "token-file", os.Getenv("BURSTCTL_TOKEN_FILE"), "file with an OIDC token, instead of your certificate")
+	f.StringVar(&k.token, "token-file", os.Getenv("BURSTCTL_TOKEN_FILE"),
+		"file with an OIDC token, instead of your certificate")
 }
 
 // client opens the way to the controller.
-func (k *caller) client() (*control.Client, error) {
+func (k *caller) client(ctx context.Context) (*control.Client, error) {
 	if k.address == "" || k.as == "" {
-		return nil, &frame.Problem{Code: frame.Usage, What: "call controller", Err: errors.New("its address or your keys are not named"),
+		return nil, &frame.Problem{Code: frame.Usage, What: "call controller",
+			Err: errors.New("its address or your keys are not named"),
 			Fix: "name them with --controller and --as, or set BURSTCTL_CONTROLLER and BURSTCTL_AS"}
 	}
 	roots, err := keys.Pool(filepath.Join(k.as, "ca.pem"))
 	if err != nil {
 		return nil, frame.Wrap(frame.KeyMissing, err, "")
 	}
+	heard(ctx, k.address)
 	o := control.Options{Address: k.address, Domain: k.domain, Roots: roots}
 	if k.token != "" {
 		o.Token = func() (string, error) { return keys.Text(k.token) }
@@ -53,6 +61,26 @@ func (k *caller) client() (*control.Client, error) {
 	o.Cert = func() (*tls.Certificate, error) { return &cert, nil }
 	o.Domain = cmp.Or(o.Domain, domainOf(cert))
 	return control.NewClient(o), nil
+}
+
+// patience is how long a verb waits for a controller that was started just now.
+const patience = 5 * time.Second
+
+// heard waits until something listens at the address. What else may be wrong
+// there is for the call itself to find.
+func heard(ctx context.Context, address string) {
+	pause := backoff.NewExponentialBackOff(backoff.WithInitialInterval(50*time.Millisecond),
+		backoff.WithMaxInterval(500*time.Millisecond), backoff.WithMaxElapsedTime(patience))
+	_ = backoff.Retry(func() error {
+		conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+		switch {
+		case err == nil:
+			return conn.Close()
+		case errors.Is(err, syscall.ECONNREFUSED):
+			return err
+		}
+		return backoff.Permanent(err)
+	}, backoff.WithContext(pause, ctx))
 }
 
 // domainOf is the trust domain that a certificate of the house names.

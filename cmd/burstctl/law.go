@@ -126,7 +126,8 @@ func readRoles(c configs.Controller) (
 	if c.OIDC == nil || strings.TrimSpace(c.OIDC.Issuer) == "" {
 		return r.Allow, nil, nil
 	}
-	v, err := roles.NewOIDC(context.Background(), roles.OIDC{Issuer: c.OIDC.Issuer, Audience: c.OIDC.Audience, RolesClaim: c.OIDC.RolesClaim})
+	o := roles.OIDC{Issuer: c.OIDC.Issuer, Audience: c.OIDC.Audience, RolesClaim: c.OIDC.RolesClaim}
+	v, err := roles.NewOIDC(context.Background(), o)
 	if err != nil {
 		return nil, nil, frame.Wrap(frame.BadConfig, err, "")
 	}

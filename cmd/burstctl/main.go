@@ -16,7 +16,8 @@ func root() *cobra.Command {
 	verbs := func(vs ...func() *cobra.Command) []func() *cobra.Command { return vs }
 	return frame.Root("burstctl", "Burst GPU jobs to clouds where the data is allowed to be, and prove it",
 		frame.Group{Title: "Try it", Verbs: verbs(demoCommand)},
-		frame.Group{Title: "Run it", Verbs: verbs(controllerCommand, nodeCommand, nodeHostCommand, edgeCommand, trainCommand)},
+		frame.Group{Title: "Run it",
+			Verbs: verbs(controllerCommand, nodeCommand, nodeHostCommand, edgeCommand, trainCommand)},
 		frame.Group{Title: "Ask", Verbs: verbs(submitCommand, statusCommand, whyCommand, revokeCommand, reloadCommand)},
 		frame.Group{Title: "Prove", Verbs: verbs(auditCommand, keysCommand)},
 	)

@@ -29,8 +29,9 @@ const Rows = 12_000
 const Files = 3
 
 var (
-	fullHeader   = []string{"member", "born", "postcode", "diagnosis", "stay_days", "prior_claims", "amount_eur", "high_cost"}
-	pseudoHeader = []string{"code", "age_band", "region", "diagnosis", "stay_days", "prior_claims", "amount_eur", "high_cost"}
+	facts        = []string{"diagnosis", "stay_days", "prior_claims", "amount_eur", "high_cost"}
+	fullHeader   = append([]string{"member", "born", "postcode"}, facts...)
+	pseudoHeader = append([]string{"code", "age_band", "region"}, facts...)
 )
 
 // claim is one made-up row.

@@ -10,7 +10,8 @@ import (
 	"github.com/burstctl/burstctl/scenarios/claims"
 )
 
-var config = Config{Epochs: 4, Seed: 7, Rate: 0.02, Label: "high_cost", Inputs: []string{"age_band", "stay_days", "prior_claims"}}
+var config = Config{Epochs: 4, Seed: 7, Rate: 0.02, Label: "high_cost",
+	Inputs: []string{"age_band", "stay_days", "prior_claims"}}
 
 func TestTrainingLearnsRepeatsAndResumes(t *testing.T) {
 	dir := t.TempDir()
