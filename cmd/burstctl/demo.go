@@ -195,7 +195,7 @@ func (p *play) perform(ctx context.Context) (err error) {
 // the end of both and of the log's witnessing.
 func (p *play) jobs(ctx context.Context) error {
 	k := caller{address: p.daemon.ln.Addr().String(), as: filepath.Join(p.dir, "keys", "user-demo")}
-	client, err := k.client()
+	client, err := k.client(ctx)
 	if err != nil {
 		return err
 	}

@@ -3,11 +3,9 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -17,9 +15,6 @@ import (
 	"github.com/burstctl/burstctl/configs"
 	"github.com/burstctl/burstctl/configs/keys"
 	"github.com/burstctl/burstctl/pools/bus/busserver"
-	"github.com/burstctl/burstctl/pools/onprem/edge"
-	"github.com/burstctl/burstctl/residency"
-	"github.com/burstctl/burstctl/residency/audit"
 	"github.com/burstctl/burstctl/scenarios/train"
 )
 
@@ -28,10 +23,7 @@ import (
 // durable, starts it again, and wants the same end each time. Without
 // BURST_REAL it kills at a few entries only.
 func TestKillAtEveryEntry(t *testing.T) {
-	bin := filepath.Join(t.TempDir(), "burstctl")
-	if out, err := exec.Command("go", "build", "-o", bin, ".").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	bin := filepath.Join(programs(t), "burstctl")
 	whole := newHouse(t, bin).burst(t, 0)
 	ks := []int{6, 12}
 	if os.Getenv("BURST_REAL") != "" {
@@ -46,39 +38,13 @@ func TestKillAtEveryEntry(t *testing.T) {
 	t.Logf("a burst of %d entries, killed at %d of them", whole, len(ks))
 }
 
-// house is a deployment of separate processes on this machine.
-type house struct{ dir, bin string }
-
 func newHouse(t *testing.T, bin string) house {
 	t.Helper()
-	h := house{t.TempDir(), bin}
+	h := house{dir: t.TempDir(), bin: bin}
 	if err := buildHouse(h.dir); err != nil {
 		t.Fatal(err)
 	}
-	conf, err := json.Marshal(train.Config{Epochs: 2, Seed: 1, Rate: 0.02, Label: "high_cost", Inputs: []string{"stay_days"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	payload := filepath.Join(h.dir, "payloads", "train")
-	before, err := residency.BuildManifest(edge.PayloadName, os.DirFS(payload))
-	if err != nil {
-		t.Fatal(err)
-	}
-	os.Remove(filepath.Join(payload, "train"))
-	for _, err := range []error{
-		os.Link(bin, filepath.Join(payload, "train")), os.WriteFile(filepath.Join(payload, "train.json"), conf, 0o600),
-	} {
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	after, err := residency.BuildManifest(edge.PayloadName, os.DirFS(payload))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := address(filepath.Join(h.dir, "job.yaml"), before.Digest(), after.Digest()); err != nil {
-		t.Fatal(err)
-	}
+	h.train(t, train.Config{Epochs: 2, Seed: 1, Rate: 0.02, Label: "high_cost", Inputs: []string{"stay_days"}})
 	return h
 }
 
@@ -113,74 +79,34 @@ func (h house) burst(t *testing.T, k int) int {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	endEdge := h.start(t, "edge", "--config", "edge.yaml")
-	defer endEdge(syscall.SIGTERM)
-	endController := h.start(t, "controller", "--config", "controller.yaml", "--die-at-entry", fmt.Sprint(k))
+	edge := h.start(t, h.bin, "edge", "--config", "edge.yaml")
+	controller := h.start(t, h.bin, "controller", "--config", "controller.yaml", "--die-at-entry", fmt.Sprint(k))
 	if k > 0 {
 		early, stop := context.WithCancel(ctx)
 		done := make(chan struct{})
 		go func() { h.handIn(early, at); close(done) }()
-		state := endController(0)
+		state := controller.end(0)
 		stop()
 		<-done // one hand at a time, or the job is handed in twice
 		if !strings.Contains(state, "killed") {
 			t.Errorf("killed at %d: the controller ended by itself: %s", k, state)
 		}
-		endController = h.start(t, "controller", "--config", "controller.yaml")
+		controller = h.start(t, h.bin, "controller", "--config", "controller.yaml")
 	}
-	defer endController(syscall.SIGTERM)
 	h.handIn(ctx, at)
 	h.await(ctx, t, k)
-	if state := endController(syscall.SIGTERM); state != "exit status 0" {
+	if state := controller.end(syscall.SIGTERM); state != "exit status 0" {
 		t.Errorf("killed at %d: the controller ended with %s", k, state)
 	}
+	edge.end(syscall.SIGTERM)
 	return h.check(t, k)
-}
-
-// start starts a process of the house. The function it returns sends a signal,
-// unless that is 0, and waits for the end.
-func (h house) start(t *testing.T, args ...string) func(syscall.Signal) string {
-	t.Helper()
-	cmd := exec.Command(h.bin, args...)
-	cmd.Dir = h.dir
-	log, err := os.OpenFile(filepath.Join(h.dir, args[0]+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd.Stdout, cmd.Stderr = log, log
-	line, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan string, 1)
-	go func() {
-		_ = cmd.Wait()
-		ended <- cmd.ProcessState.String()
-		close(ended)
-	}()
-	state := ""
-	return func(s syscall.Signal) string {
-		if state != "" {
-			return state
-		}
-		if s != 0 {
-			_ = cmd.Process.Signal(s)
-		}
-		state = <-ended
-		line.Close()
-		log.Close()
-		return state
-	}
 }
 
 // handIn hands the job in until the controller has it, once.
 func (h house) handIn(ctx context.Context, at string) {
 	k := caller{address: at, as: filepath.Join(h.dir, "keys", "user-demo")}
 	for ctx.Err() == nil {
-		client, err := k.client()
+		client, err := k.client(ctx)
 		if err == nil {
 			status, serr := client.Status(ctx)
 			if serr == nil && len(status.Jobs) > 0 {
@@ -218,45 +144,6 @@ func (h house) await(ctx context.Context, t *testing.T, k int) {
 	}
 }
 
-func (h house) verify() error {
-	text, err := os.ReadFile(filepath.Join(h.dir, "trust.txt"))
-	if err != nil {
-		return err
-	}
-	trust, err := audit.ParseTrust(text)
-	if err != nil {
-		return err
-	}
-	_, err = audit.Verify(context.Background(), os.DirFS(filepath.Join(h.dir, "log")), trust)
-	return err
-}
-
-// kinds counts the log's entries by kind; "" is their number.
-func (h house) kinds() map[string]int {
-	kinds := map[string]int{}
-	for leaf, err := range audit.Read(context.Background(), os.DirFS(filepath.Join(h.dir, "log"))) {
-		if err != nil {
-			break
-		}
-		kinds[leaf.Entry.Kind]++
-		kinds[""]++
-	}
-	return kinds
-}
-
-// story is the log in words.
-func (h house) story() string {
-	var b strings.Builder
-	for leaf, err := range audit.Read(context.Background(), os.DirFS(filepath.Join(h.dir, "log"))) {
-		if err != nil {
-			break
-		}
-		l := tell(leaf)
-		fmt.Fprintf(&b, "\n%d %s %s %s", l.Index, l.At.Format("15:04:05.000"), l.Actor, l.Text)
-	}
-	return b.String()
-}
-
 // check wants the same end whatever happened: one node, gone; one account,
 // settled; one model; nothing that still runs.
 func (h house) check(t *testing.T, k int) int {
@@ -274,15 +161,6 @@ func (h house) check(t *testing.T, k int) int {
 	if err := h.verify(); err != nil {
 		t.Errorf("killed at %d: %v", k, err)
 	}
-	procs, err := filepath.Glob("/proc/[0-9]*/cmdline")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, p := range procs {
-		b, err := os.ReadFile(p)
-		if err == nil && strings.HasPrefix(string(b), h.bin+"\x00node") && strings.Contains(string(b), h.dir) {
-			t.Errorf("killed at %d: a node still runs: %q", k, b)
-		}
-	}
+	h.gone(t)
 	return kinds[""]
 }
