@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -16,6 +17,7 @@ import (
 func submitCommand() *cobra.Command {
 	var k caller
 	var site string
+	var waits bool
 	c := &cobra.Command{
 		Use:   "submit JOB.yaml",
 		Short: "Hand in a job for a site; it bursts when the site is saturated and the rules permit",
@@ -33,13 +35,25 @@ func submitCommand() *cobra.Command {
 			if err != nil {
 				return refusal(err)
 			}
-			return frame.Print(c.OutOrStdout(), frame.FormatOf(c), "Job", info, func(w io.Writer) error {
-				_, err := fmt.Fprintf(w, "%s handed in for site %s by %s\n", info.ID, info.Site, info.By)
+			if !waits {
+				return frame.Print(c.OutOrStdout(), frame.FormatOf(c), "Job", info, func(w io.Writer) error {
+					_, err := fmt.Fprintf(w, "%s handed in for site %s by %s\n", info.ID, info.Site, info.By)
+					return err
+				})
+			}
+			b, err := wait(c.Context(), client, info, c.ErrOrStderr())
+			if err != nil {
+				return err
+			}
+			err = frame.Print(c.OutOrStdout(), frame.FormatOf(c), "Burst", b, func(w io.Writer) error {
+				_, err := fmt.Fprintf(w, "%s ended: %s, %v spent\n", b.Job, b.Outcome, b.Spent)
 				return err
 			})
+			return errors.Join(err, ending(b))
 		},
 	}
 	k.flags(c)
+	c.Flags().BoolVar(&waits, "wait", false, "wait until its burst has ended; the exit code says how")
 	c.Flags().StringVar(&site, "site", "", "the site whose queue it joins")
 	_ = c.MarkFlagRequired("site")
 	return c

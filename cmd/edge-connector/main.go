@@ -24,7 +24,7 @@ func main() { os.Exit(frame.Main(root)) }
 func root() *cobra.Command {
 	return frame.Root("edge-connector", "Watch GPUs, serve granted slices, witness the log",
 		frame.Group{Title: "Run it", Verbs: []func() *cobra.Command{runCommand, helperCommand}},
-		frame.Group{Title: "Ask", Verbs: []func() *cobra.Command{gpusCommand}})
+		frame.Group{Title: "Ask", Verbs: []func() *cobra.Command{gpusCommand, digestCommand}})
 }
 
 func runCommand() *cobra.Command {
@@ -46,14 +46,14 @@ func run(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	lg := slog.New(slog.NewJSONHandler(os.Stderr, nil))
+	lg := frame.Logger(os.Stderr, slog.LevelInfo, codeOf)
 	s, err := site.Open(ctx, conf, src, lg)
 	if err != nil {
 		return err
 	}
 	defer s.Close()
 	for name, digest := range s.Edge.Held() {
-		lg.InfoContext(ctx, "holds slice", "slice", name, "digest", digest)
+		lg.InfoContext(ctx, "holds", "name", name, "digest", digest)
 	}
 	return s.Edge.Run(ctx)
 }
@@ -69,7 +69,8 @@ func source(c configs.Edge) (site.Source, error) {
 		s, err := sampler(c.Sampler.Library, c.Sampler.Every)
 		return site.Source{Sampler: s, Threshold: site.Threshold(c)}, err
 	}
-	return site.Source{}, frame.Wrap(frame.BadConfig, fmt.Errorf("open sampler: kind is %q, want nvml or replay", c.Sampler.Kind), "")
+	err := fmt.Errorf("open sampler: kind is %q, want nvml or replay", c.Sampler.Kind)
+	return site.Source{}, frame.Wrap(frame.BadConfig, err, "")
 }
 
 func sampler(library string, every time.Duration) (*nvml.Sampler, error) {

@@ -205,7 +205,7 @@ func remedy(err error) (what string, final bool) {
 
 func (c *Conn) state(s State) {
 	if s.Err != nil {
-		c.log.Warn("bus", "up", s.Up, "err", s.Err)
+		c.log.Warn("bus", "up", s.Up, "error", s.Err)
 	} else {
 		c.log.Info("bus", "up", s.Up, "url", s.URL)
 	}

@@ -31,7 +31,7 @@ func (c *Conn) Consume(ctx context.Context, keys map[string]ed25519.PublicKey, h
 		if errors.Is(err, ErrForbidden) {
 			return fmt.Errorf("consume: %w", err)
 		}
-		c.log.Warn("bus consumer interrupted", "err", err)
+		c.log.Warn("bus consumer interrupted", "error", err)
 		wait(ctx, pause)
 	}
 	return nil
@@ -82,7 +82,7 @@ func (c *Conn) consume(ctx context.Context, keys map[string]ed25519.PublicKey, h
 func (c *Conn) deliver(ctx context.Context, m jetstream.Msg, keys map[string]ed25519.PublicKey, h Handler) {
 	meta, err := m.Metadata()
 	if err != nil {
-		c.log.Error("bus message without metadata", "subject", m.Subject(), "err", err)
+		c.log.Error("bus message without metadata", "subject", m.Subject(), "error", err)
 		return
 	}
 	r, err := open(m.Subject(), m.Headers(), m.Data(), keys, time.Now())
@@ -96,7 +96,7 @@ func (c *Conn) deliver(ctx context.Context, m jetstream.Msg, keys map[string]ed2
 		return
 	}
 	if err := m.Ack(); err != nil {
-		c.log.Warn("bus ack lost, to be delivered again", "id", r.ID, "err", err)
+		c.log.Warn("bus ack lost, to be delivered again", "id", r.ID, "error", err)
 	}
 }
 
@@ -113,7 +113,7 @@ func (c *Conn) handle(ctx context.Context, m jetstream.Msg, r Received, h Handle
 				return
 			case <-t.C:
 				if err := m.InProgress(); err != nil {
-					c.log.Warn("bus sign of life lost", "id", r.ID, "err", err)
+					c.log.Warn("bus sign of life lost", "id", r.ID, "error", err)
 				}
 			}
 		}
@@ -134,9 +134,9 @@ func (c *Conn) again(ctx context.Context, m jetstream.Msg, r Received, why error
 	if ctx.Err() != nil {
 		delay = 0 // the handler was stopped, it did not fail
 	}
-	c.log.Warn("bus handler failed", "id", r.ID, "site", r.Site, "delivery", r.Delivery, "again_in", delay, "err", why)
+	c.log.Warn("bus handler failed", "id", r.ID, "site", r.Site, "delivery", r.Delivery, "again_in", delay, "error", why)
 	if err := m.NakWithDelay(delay); err != nil {
-		c.log.Warn("bus nak lost, to be delivered again after the ack wait", "id", r.ID, "err", err)
+		c.log.Warn("bus nak lost, to be delivered again after the ack wait", "id", r.ID, "error", err)
 	}
 }
 
@@ -147,9 +147,9 @@ func (c *Conn) reject(m jetstream.Msg, rej Rejection) {
 		log = c.log.Info // a backlog after an outage is full of them
 	}
 	log("bus message rejected", "reason", string(rej.Reason), "subject", rej.Subject, "site", rej.Site,
-		"id", rej.ID, "digest", rej.Digest, "err", rej.Err)
+		"id", rej.ID, "digest", rej.Digest, "error", &rej)
 	if err := m.TermWithReason(string(rej.Reason)); err != nil {
-		c.log.Warn("bus term lost, to be delivered again", "id", rej.ID, "err", err)
+		c.log.Warn("bus term lost, to be delivered again", "id", rej.ID, "error", err)
 	}
 	if c.cfg.Rejected != nil {
 		c.cfg.Rejected(rej)

@@ -135,6 +135,10 @@ func (e *Engine) revoke(ctx context.Context, l *life, f burst.Effect) error {
 	return e.enter(l, controller, &burst.Revoked{Serial: f.Serial, ProbeBy: by})
 }
 
+// ErrStillGood: a credential that was revoked still opens what it opened. It is
+// an incident; the burst does not end before its probe is refused.
+var ErrStillGood = errors.New("the issuer says that it is still good")
+
 // probe asks the issuer, since the node did not try its old credential in time.
 func (e *Engine) probe(ctx context.Context, l *life, f burst.Effect) error {
 	revoked, err := e.Issuer.Revoked(ctx, f.Serial)
@@ -146,7 +150,7 @@ func (e *Engine) probe(ctx context.Context, l *life, f burst.Effect) error {
 		return err
 	}
 	if !revoked {
-		return fmt.Errorf("probe %s: the issuer says that it is still good", f.Serial)
+		return fmt.Errorf("probe %s: %w", f.Serial, ErrStillGood)
 	}
 	return nil
 }

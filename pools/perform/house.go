@@ -119,7 +119,7 @@ func (e *Engine) open() error {
 		err = e.enterLaw(controller, e.law)
 	}
 	if errors.Is(err, audit.ErrFull) { // nothing new will be entered, and what runs is torn down
-		e.Logger.Error("log is full", "error", err.Error())
+		e.Logger.Error("log is full", "error", err)
 		return nil
 	}
 	return err

@@ -93,7 +93,7 @@ func (e *Engine) try(ctx context.Context, l *life, f burst.Effect, n int64, paus
 		return
 	}
 	wait := pause.NextBackOff()
-	e.Logger.WarnContext(ctx, "effect is not done yet", "claim", l.claim, "effect", string(f.Do), "error", err.Error(),
+	e.Logger.WarnContext(ctx, "effect is not done yet", "claim", l.claim, "effect", string(f.Do), "error", err,
 		"again_in", wait)
 	sleep(ctx, wait)
 }

@@ -35,7 +35,7 @@ func (v *Vault) call(
 		}
 		return nil, last
 	}, backoff.WithContext(policy, ctx), func(err error, wait time.Duration) {
-		v.log.WarnContext(ctx, "vault unavailable", "op", op, "again_in", wait, "cause", err)
+		v.log.WarnContext(ctx, "vault unavailable", "op", op, "again_in", wait, "error", err)
 	})
 	if cause := ctx.Err(); err != nil && cause != nil && !errors.Is(last, cause) {
 		return nil, fmt.Errorf("%w (%w)", last, cause) // the policy gives the context's error alone
@@ -102,7 +102,7 @@ func (v *Vault) explain(ctx context.Context, op string, err error) error {
 	return &problem{at + "answered what this version does not read: " + v.hide(err.Error()), nil}
 }
 
-// reason says what a status means and what to do about it; the cause is
+// reason says what a status means and what to do about it; the cause is an
 // ErrUnavailable where waiting may help (codes: Vault's HTTP API, "Status codes").
 func reason(re *api.ResponseError) (string, error) {
 	said := strings.Join(strings.Fields(strings.Join(re.Errors, "; ")), " ")
@@ -112,7 +112,8 @@ func reason(re *api.ResponseError) (string, error) {
 	}
 	switch code := re.StatusCode; {
 	case strings.Contains(said, "Vault is sealed"):
-		return unavailable("is sealed", "unseal it with `vault operator unseal`")
+		why, _ := unavailable("is sealed", "unseal it with `vault operator unseal`")
+		return why, ErrSealed
 	case code == http.StatusTooManyRequests:
 		return unavailable("is a standby or throttles", "address the active node, or raise its rate limit quota")
 	case code == 472 || code == 473:
@@ -122,7 +123,7 @@ func reason(re *api.ResponseError) (string, error) {
 	case code >= 500:
 		return unavailable("fails: "+said, "see its log")
 	case code == http.StatusForbidden:
-		return "refuses it (403); compare the token's policy with configs/vault-setup.md", nil
+		return "refuses it (403); compare the token's policy with configs/vault-setup.md", ErrRefused
 	default:
 		return fmt.Sprintf("refuses it (%d): %s", code, said), nil
 	}

@@ -43,14 +43,14 @@ func (v *Vault) live(ctx context.Context, stale string) (session, error) {
 		if err == nil {
 			return v.adopt(next), nil
 		}
-		v.log.DebugContext(ctx, "vault token not renewed", "cause", v.explain(ctx, "renew token", err))
+		v.log.DebugContext(ctx, "vault token not renewed", "error", v.explain(ctx, "renew token", err))
 	}
 	next, err := v.login(ctx)
 	if err == nil {
 		return v.adopt(next), nil
 	}
 	if usable { // it may last longer than the trouble
-		v.log.WarnContext(ctx, "vault login failed", "token_ends", cur.end.UTC(), "cause", err)
+		v.log.WarnContext(ctx, "vault login failed", "token_ends", cur.end.UTC(), "error", err)
 		return cur, nil
 	}
 	return session{}, err

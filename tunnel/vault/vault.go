@@ -45,10 +45,16 @@ import (
 	"github.com/burstctl/burstctl/tunnel"
 )
 
-// ErrUnavailable says that Vault gave no verdict: sealed, standing by,
-// throttled, failing or out of reach. Try again later; until then nothing is
-// allowed.
-var ErrUnavailable = errors.New("vault is unavailable")
+// Errors of every call. None of them allows anything.
+var (
+	// ErrUnavailable says that Vault gave no verdict: sealed, standing by,
+	// throttled, failing or out of reach. Try again later.
+	ErrUnavailable = errors.New("vault is unavailable")
+	// ErrSealed is the ErrUnavailable that ends when a person unseals it.
+	ErrSealed = fmt.Errorf("vault is sealed: %w", ErrUnavailable)
+	// ErrRefused says that the token may not do it, whatever it asks again.
+	ErrRefused = errors.New("vault refuses it")
+)
 
 // Config says where Vault is and as whom to ask it. Made by the configuration
 // reader; the zero Config is refused.

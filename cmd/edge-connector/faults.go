@@ -1,0 +1,36 @@
+package main
+
+import (
+	"errors"
+	"syscall"
+
+	"github.com/burstctl/burstctl/configs/frame"
+	"github.com/burstctl/burstctl/pools/bus"
+	"github.com/burstctl/burstctl/pools/onprem/nvml"
+	"github.com/burstctl/burstctl/residency/audit"
+	"github.com/burstctl/burstctl/tunnel/slice"
+)
+
+// codeOf is the code of an error of one of the edge's parts, or "".
+func codeOf(err error) frame.Code {
+	denied, refused := errors.AsType[*slice.Denied](err)
+	_, forked := errors.AsType[*audit.ForkError](err)
+	_, bussed := errors.AsType[*bus.ConnectError](err)
+	switch {
+	case forked:
+		return frame.WitnessRefused
+	case refused && denied.Code == "receipt":
+		return frame.ReceiptUnproven
+	case bussed:
+		return frame.NATSAway
+	case errors.Is(err, slice.ErrChanged):
+		return frame.SliceChanged
+	case errors.Is(err, nvml.ErrNoLibrary):
+		return frame.NoNVML
+	case errors.Is(err, syscall.ENOSPC):
+		return frame.DiskFull
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return frame.ControlAway
+	}
+	return ""
+}
