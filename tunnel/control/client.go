@@ -103,7 +103,9 @@ func NewClient(o Options) *Client {
 	}
 	t := &http.Transport{TLSClientConfig: conf, MaxIdleConnsPerHost: 4, IdleConnTimeout: 30 * time.Second,
 		TLSHandshakeTimeout: 5 * time.Second, ResponseHeaderTimeout: time.Minute}
-	c.http = &http.Client{Transport: t}
+	c.http = &http.Client{Transport: t, CheckRedirect: func(*http.Request, []*http.Request) error {
+		return http.ErrUseLastResponse // what is said is said to the controller and no one else
+	}}
 	return c
 }
 

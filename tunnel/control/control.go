@@ -13,6 +13,11 @@
 //
 // Authorisation is checked on every request, never remembered by connection.
 //
+// # How it says no
+//
+// Every refusal is one [Problem] with a status, a code of "help exit-codes" and
+// a sentence. What goes wrong inside the house is logged there and not told.
+//
 // # Non-goals
 //
 // No slice byte passes here; those travel the road (tunnel/slice).
@@ -65,22 +70,25 @@ type Desk interface {
 	Do(ctx context.Context, actor, action, claim, reason string) error
 }
 
-// Server is the endpoint. Fields left nil refuse what they would answer.
+// Server is the endpoint. Fields left nil refuse what they would answer; none
+// may change once [Server.HTTP] was called.
 type Server struct {
-	Domain   string
-	House    *x509.CertPool // signs edges, users and the controller
-	Grants   *x509.CertPool // signs grants, nothing else
-	Pleader  Pleader
-	Bearer   Bearer
-	Site     Site
-	Log      Witnessed
-	Desk     Desk
-	Allow    func(actor string, groups []string, action string) error                         // nil allows nothing
-	Token    func(ctx context.Context, raw string) (actor string, groups []string, err error) // nil takes no tokens
-	Refused  error                                                                            // the engine's sentinel for a credential that is no longer good
-	Unknown  error                                                                            // the engine's sentinel for a claim it does not know
-	LongPoll time.Duration                                                                    // how long a poll may hang; 0 is 10 s
-	Logger   *slog.Logger
+	Domain  string
+	House   *x509.CertPool // signs edges, users and the controller
+	Grants  *x509.CertPool // signs grants, nothing else
+	Pleader Pleader
+	Bearer  Bearer
+	Site    Site
+	Log     Witnessed
+	Desk    Desk
+	// Allow says whether somebody known may do an action; nil allows nothing.
+	Allow func(actor string, groups []string, action string) error
+	// Token says whom a token names; nil takes no tokens.
+	Token    func(ctx context.Context, raw string) (actor string, groups []string, err error)
+	Refused  error         // the engine's sentinel for a credential that is no longer good
+	Unknown  error         // the engine's sentinel for a claim it does not know
+	LongPoll time.Duration // how long a poll may hang, at most 30 s; 0 is 10 s
+	Logger   *slog.Logger  // nil is silent
 }
 
 // TLS is the server side's configuration: TLS 1.3, certificates asked for and
@@ -106,32 +114,43 @@ func (s *Server) peer(r *http.Request, roles ...tunnel.Role) (slice.Peer, error)
 			roots = s.Grants
 		}
 	}
-	return slice.VerifyPeer(*r.TLS, slice.Want{Roots: roots, Domain: s.Domain, Roles: roles, Usage: x509.ExtKeyUsageClientAuth})
+	return slice.VerifyPeer(*r.TLS, slice.Want{Roots: roots, Domain: s.Domain, Roles: roles,
+		Usage: x509.ExtKeyUsageClientAuth})
 }
 
-// caller identifies a person: by certificate, or by token where there is none.
+// caller identifies a person: by token where one is shown, else by certificate.
 func (s *Server) caller(r *http.Request) (actor string, groups []string, err error) {
 	if raw, ok := bearerToken(r); ok && s.Token != nil {
-		return s.Token(r.Context(), raw)
+		if actor, groups, err = s.Token(r.Context(), raw); err == nil && actor == "" {
+			err = errors.New("identify caller: the token names nobody")
+		}
+	} else {
+		var p slice.Peer
+		p, err = s.peer(r, tunnel.RoleUser)
+		actor = "user:" + p.Identity.Name
 	}
-	p, err := s.peer(r, tunnel.RoleUser)
 	if err != nil {
-		return "", nil, err
+		return "", nil, unknown(err)
 	}
-	return "user:" + p.Identity.Name, nil, nil
+	return actor, groups, nil
+}
+
+// may asks whether somebody known may do the action.
+func (s *Server) may(actor string, groups []string, action string) error {
+	if s.Allow == nil {
+		return problem{http.StatusForbidden, denied, fmt.Errorf("allow %s: no roles are configured", action)}
+	}
+	if err := s.Allow(actor, groups, action); err != nil {
+		return problem{http.StatusForbidden, denied, err}
+	}
+	return nil
 }
 
 // allowed identifies a person and asks whether it may do the action.
 func (s *Server) allowed(r *http.Request, action string) (string, error) {
 	actor, groups, err := s.caller(r)
 	if err != nil {
-		return "", problem{http.StatusUnauthorized, "BRS-4001", err}
+		return "", err
 	}
-	if s.Allow == nil {
-		return "", problem{http.StatusForbidden, "BRS-4002", fmt.Errorf("allow %s: no roles are configured", action)}
-	}
-	if err := s.Allow(actor, groups, action); err != nil {
-		return "", problem{http.StatusForbidden, "BRS-4002", err}
-	}
-	return actor, nil
+	return actor, s.may(actor, groups, action)
 }
