@@ -78,8 +78,8 @@ func encodeAll(es []Entry) (leaves [][]byte, size int, err error) {
 	}
 	for i, e := range es {
 		leaf, err := e.Encode()
-		if err == nil && e.Code == RotationCode {
-			err = errors.New("a key is rotated with Rotate")
+		if err == nil && IsChange(e) {
+			err = errors.New("keys change with Rotate and EnterChange")
 		}
 		if err != nil {
 			return nil, 0, fmt.Errorf("entry %d: %w", i, err)

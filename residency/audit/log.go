@@ -74,9 +74,10 @@ type Log struct {
 	cosigned signed     // the newest checkpoint that met the quorum
 	pending  []signed   // checkpoints with some cosignatures, not a quorum, by size
 	changed  chan struct{}
-	full     error // why only EnterReserved is served
-	dead     error // why nothing is served
-	told     bool  // OnFatal was called
+	changes  []Leaf // entries about keys
+	full     error  // why only EnterReserved is served
+	dead     error  // why nothing is served
+	told     bool   // OnFatal was called
 }
 
 // Size is how many entries are durable under a signed checkpoint.

@@ -148,6 +148,8 @@ func (l *Log) adopt(v *verification, head, guard signed) error {
 	if err != nil {
 		return err
 	}
+	l.changes = v.changes
+	l.o.Witnesses = standingFrom(RoleWitness, l.o.Witnesses, v.turns())
 	if count(head.sigs, l.o.Witnesses) >= l.o.Quorum {
 		cosigned = head
 	} else if cosigned.text != "" {

@@ -48,62 +48,134 @@ func NewRotation(at time.Time, actor string, old, next note.Signer, oldKey, next
 }
 
 // Rotate enters e, made by NewRotation with the log's present signer, under a checkpoint that next signs, and lets next
-// sign from then on. Witnesses and trust files that name the old key must be told of the new one; Verify follows e.
-func (l *Log) Rotate(ctx context.Context, e Entry, next note.Signer) error {
+// sign from then on. Entries about keys may go with it, such as the revocation of the old one. Verify and a Witness
+// follow e. An error means that nothing was entered and the old key signs on, save after a failed sync.
+func (l *Log) Rotate(ctx context.Context, e Entry, next note.Signer, with ...Entry) error {
 	r, err := openRotation(e)
-	if err = errors.Join(err, ctx.Err()); err != nil {
+	leaves, changes, err2 := encodeChanges(append([]Entry{e}, with...))
+	if err = errors.Join(err, err2, ctx.Err()); err != nil {
 		return fmt.Errorf("rotate key: %w", err)
 	}
-	leaf, err := e.Encode()
-	if err != nil {
-		return fmt.Errorf("rotate key: %w", err)
+	if !r.of(r.next, next) {
+		return errors.New("rotate key: the entry does not lead to the next key")
 	}
-	l.turn.Lock()
-	err = l.rotate(r, leaf, next)
-	l.turn.Unlock()
-	l.tell()
-	if err != nil {
-		return fmt.Errorf("rotate key: %w", err)
-	}
-	return nil
+	return l.turnKeys(leaves, changes, func() error {
+		if !r.of(r.old, l.signer) {
+			return errors.New("rotate key: the entry does not lead from the log's key")
+		}
+		l.signer = next
+		return nil
+	})
 }
 
-func (l *Log) rotate(r rotation, leaf []byte, next note.Signer) error {
-	n, err := note.Open([]byte(r.note), note.VerifierList(selfVerifier{l.signer}, selfVerifier{next}))
-	if err != nil || len(n.Sigs) != 2 {
-		return errors.New("the entry does not lead from the log's key to the next one")
+// EnterChange enters changes of keys other than the log's own, and revocations. From then on cosignatures of a
+// witness's new key count as its old one's do, and those of a revoked key do not. The key the log signs with is not
+// revoked so: it hands over in Rotate, which takes the revocation with it.
+func (l *Log) EnterChange(ctx context.Context, es ...Entry) error {
+	leaves, changes, err := encodeChanges(es)
+	if err = errors.Join(err, ctx.Err()); err != nil {
+		return fmt.Errorf("change key: %w", err)
 	}
+	return l.turnKeys(leaves, changes, func() error {
+		for _, c := range changes {
+			if c.Role == RoleLog && (!c.Revokes() || sigOf(l.signer) == (note.Signature{Name: c.old.Name(), Hash: c.old.KeyHash()})) {
+				return errors.New("change key: the log's own key hands over in Rotate")
+			}
+		}
+		return nil
+	})
+}
+
+// Changes are the entries about keys so far, in order.
+func (l *Log) Changes() []Leaf {
 	l.mu.Lock()
-	err = l.refusal(false)
+	defer l.mu.Unlock()
+	return slices.Clone(l.changes)
+}
+
+func encodeChanges(es []Entry) (leaves [][]byte, changes []Change, err error) {
+	for _, e := range es {
+		c, err := OpenChange(e)
+		if err != nil {
+			return nil, nil, err
+		}
+		leaf, err := e.Encode()
+		if err != nil {
+			return nil, nil, err
+		}
+		leaves, changes = append(leaves, leaf), append(changes, c)
+	}
+	return leaves, changes, nil
+}
+
+// turnKeys commits entries about keys once prepare agrees, alone in their batch. On a full disk it uses the reserve.
+func (l *Log) turnKeys(leaves [][]byte, changes []Change, prepare func() error) error {
+	err := l.turnKeysOnce(leaves, changes, prepare)
+	if errors.Is(err, ErrFull) {
+		if err := l.release(); err != nil {
+			return err
+		}
+		err = l.turnKeysOnce(leaves, changes, prepare)
+	}
+	l.tell()
+	return err
+}
+
+func (l *Log) turnKeysOnce(leaves [][]byte, changes []Change, prepare func() error) error {
+	l.turn.Lock()
+	defer l.turn.Unlock()
+	l.mu.Lock()
+	err := l.refusal(true)
 	l.mu.Unlock()
 	if err != nil {
-		return err
+		return fmt.Errorf("change key: %w", err)
 	}
 	old := l.signer
-	l.signer = next
-	if _, err := l.commit([][]byte{leaf}); err != nil {
-		l.signer = old
+	if err := prepare(); err != nil {
 		return err
 	}
+	first, err := l.commit(leaves)
+	if err != nil {
+		l.signer = old
+		return fmt.Errorf("change key: %w", err)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i, leaf := range leaves {
+		e, err := DecodeEntry(leaf)
+		if err != nil {
+			return fmt.Errorf("change key: %w", err) // it was encoded a moment ago
+		}
+		l.changes = append(l.changes, Leaf{first + int64(i), e})
+	}
+	l.o.Witnesses = standingFrom(RoleWitness, l.o.Witnesses, changes)
 	return nil
 }
 
-// logKey is a key a log signs with. Its text is what tells it from others: name and hash, 32 bits, can be made to
-// match.
-type logKey struct {
-	note.Verifier
-	vkey string
-}
-
-func newLogKey(vkey string) (logKey, error) {
-	v, err := note.NewVerifier(vkey)
-	return logKey{v, vkey}, err
+// SignedWith reports whether a checkpoint bears a good signature of the key. It tells a start that finds two keys,
+// because a rotation was cut short, which of them the log is signed with.
+func SignedWith(checkpoint []byte, key note.Verifier) bool {
+	c, err := parseSigned(checkpoint)
+	if err != nil {
+		return false
+	}
+	known, _, err := c.by(key)
+	return err == nil && len(known) == 1
 }
 
 // rotation is an opened rotation entry.
 type rotation struct {
-	old, next logKey
+	old, next pubKey
 	note      string
+}
+
+// of reports whether the signer holds key, which signed the rotation.
+func (r rotation) of(key pubKey, s note.Signer) bool {
+	if s.Name() != key.Name() || s.KeyHash() != key.KeyHash() {
+		return false
+	}
+	n, err := note.Open([]byte(r.note), note.VerifierList(selfVerifier{s}))
+	return err == nil && len(n.Sigs) == 1
 }
 
 // openRotation reads a rotation entry and requires both signatures.
@@ -136,25 +208,4 @@ func openRotation(e Entry) (rotation, error) {
 		return rotation{}, errors.New("read rotation: not signed by the old and the new key")
 	}
 	return rotation{old, next, body.Note}, nil
-}
-
-// follow replaces trusted keys by those they were rotated to, in the order of the log.
-func follow(trusted []logKey, turns []rotation) []logKey {
-	keys := slices.Clone(trusted)
-	for _, r := range turns {
-		if !slices.ContainsFunc(keys, func(k logKey) bool { return k.vkey == r.old.vkey }) {
-			continue
-		}
-		keys = slices.DeleteFunc(keys, func(k logKey) bool { return k.vkey == r.old.vkey || k.vkey == r.next.vkey })
-		keys = append(keys, r.next)
-	}
-	return keys
-}
-
-func verifiers(keys []logKey) []note.Verifier {
-	var vs []note.Verifier
-	for _, k := range keys {
-		vs = append(vs, k)
-	}
-	return vs
 }

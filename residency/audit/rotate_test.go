@@ -130,12 +130,12 @@ func TestAKeyOfTheSameNameAndHashIsNotTheOneTrusted(t *testing.T) {
 	next := nextKey(t, h.o.Origin)
 	good, err := NewRotation(noon, "user:alice", h.o.Signer, next.signer, h.vkey, next.vkey)
 	check(t, err)
-	r, err := openRotation(good)
+	c, err := OpenChange(good)
 	check(t, err)
 	trusted, err := newLogKey(h.vkey)
 	check(t, err)
-	r.old.vkey = strings.Replace(r.old.vkey, "+A", "+B", 1)
-	if got := follow([]logKey{trusted}, []rotation{r}); got[0].vkey != h.vkey {
+	c.Old = strings.Replace(c.Old, "+A", "+B", 1)
+	if got := follow(RoleLog, []pubKey{trusted}, []Change{c}, newest); got[0].vkey != h.vkey {
 		t.Error("followed a key of the same name and hash")
 	}
 }

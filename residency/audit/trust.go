@@ -25,8 +25,8 @@ import (
 // A name is defined once, before it is used, and is a member of one group at most, so that no witness counts
 // twice. The parser of the formats library is not used: it insists on URLs and passes over the log lines.
 type Trust struct {
-	logs      []logKey
-	witnesses map[string]note.Verifier
+	logs      []pubKey
+	witnesses map[string][]pubKey // the keys of each, after changes more than one
 	groups    map[string]group
 	member    map[string]bool // of a group
 	quorum    string
@@ -69,7 +69,7 @@ func NewTrust(k int, logKey string, witnessKeys ...string) (Trust, error) {
 
 // ParseTrust reads a trust file. Errors wrap a *TrustError.
 func ParseTrust(text []byte) (Trust, error) {
-	t := Trust{witnesses: map[string]note.Verifier{}, groups: map[string]group{}, member: map[string]bool{}}
+	t := Trust{witnesses: map[string][]pubKey{}, groups: map[string]group{}, member: map[string]bool{}}
 	if !utf8.Valid(text) {
 		return Trust{}, &TrustError{1, 1, "not UTF-8"}
 	}
@@ -136,7 +136,7 @@ func (t *Trust) addLog(words []string) (int, error) {
 	if err != nil {
 		return 1, fmt.Errorf("log key: %w", err)
 	}
-	if slices.ContainsFunc(t.logs, func(have logKey) bool { return have.vkey == k.vkey }) {
+	if slices.ContainsFunc(t.logs, func(have pubKey) bool { return have.vkey == k.vkey }) {
 		return 1, errors.New("log key given twice")
 	}
 	t.logs = append(t.logs, k)
@@ -150,16 +150,16 @@ func (t *Trust) addWitness(words []string) (int, error) {
 	if err := t.fresh(words[1]); err != nil {
 		return 1, err
 	}
-	v, err := CosignatureVerifier(words[2])
+	v, err := newPubKey(RoleWitness, words[2])
 	if err != nil {
 		return 2, err
 	}
-	for name, k := range t.witnesses {
-		if k.Name() == v.Name() && k.KeyHash() == v.KeyHash() {
+	for name, keys := range t.witnesses {
+		if k := keys[0]; k.Name() == v.Name() && k.KeyHash() == v.KeyHash() {
 			return 2, fmt.Errorf("the key of witness %q again", name)
 		}
 	}
-	t.witnesses[words[1]] = v
+	t.witnesses[words[1]] = []pubKey{v}
 	return 0, nil
 }
 
@@ -208,7 +208,7 @@ func (t *Trust) setQuorum(words []string) (int, error) {
 }
 
 func (t *Trust) defined(name string) bool {
-	return t.witnesses[name] != nil || t.groups[name].k > 0
+	return len(t.witnesses[name]) > 0 || t.groups[name].k > 0
 }
 
 // fresh refuses a name that is taken or means something else.
@@ -240,10 +240,37 @@ func (t Trust) LogVerifiers(origin string) []note.Verifier {
 
 func (t Trust) witnessKeys() []note.Verifier {
 	var keys []note.Verifier
-	for _, k := range t.witnesses {
-		keys = append(keys, k)
+	for _, ks := range t.witnesses {
+		keys = append(keys, verifiers(ks)...)
 	}
 	return keys
+}
+
+// Follow is the trust after changes of keys that the log entered, in its order: of t's keys those not revoked, and
+// those they were rotated to. OpenReceipt under it opens receipts of before and after. The entries are trusted to be
+// in the log: a Witness or Verify has seen that. Its text stays t's.
+func (t Trust) Follow(es ...Entry) (Trust, error) {
+	var changes []Change
+	for _, e := range es {
+		c, err := OpenChange(e)
+		if err != nil {
+			return Trust{}, err
+		}
+		changes = append(changes, c)
+	}
+	return t.after(changes, standing), nil
+}
+
+// after is the trust after changes; r says which of the log's keys count. A witness's superseded key counts until it
+// is revoked.
+func (t Trust) after(changes []Change, r reach) Trust {
+	t.logs = follow(RoleLog, t.logs, changes, r)
+	witnesses := map[string][]pubKey{}
+	for name, keys := range t.witnesses {
+		witnesses[name] = follow(RoleWitness, keys, changes, max(r, standing))
+	}
+	t.witnesses = witnesses
+	return t
 }
 
 // satisfied tells whether the verified signatures meet the quorum.
@@ -252,8 +279,8 @@ func (t Trust) satisfied(verified []note.Signature) bool {
 }
 
 func (t Trust) holds(name string, verified []note.Signature) bool {
-	if w := t.witnesses[name]; w != nil {
-		return count(verified, []note.Verifier{w}) == 1
+	if keys, ok := t.witnesses[name]; ok {
+		return count(verified, verifiers(keys)) > 0
 	}
 	g, n := t.groups[name], 0
 	for _, m := range g.members {

@@ -30,7 +30,7 @@ type Report struct {
 // Verify checks a whole log directory against t: that the checkpoint re-encodes byte for byte, is signed by the log
 // and cosigned by the quorum, and carries no signature t does not know; that every entry is there, decodes and
 // hashes to the root; that every tile, superseded partial ones too, holds what the entries make; and that nothing
-// else lies there. Key rotations are followed from the key t names. Checkpoints remembered from elsewhere, such as
+// else lies there. Changes of keys are followed from the keys t names; what a revoked key signed does not count. Checkpoints remembered from elsewhere, such as
 // Witness.Remembers, must be of trees that this one extends: that is how a tree cut back to an older checkpoint is
 // found.
 //
@@ -58,7 +58,7 @@ type verification struct {
 	forest   *forest
 	bundle   []byte // of the last, partial tile
 	entries  int64
-	turns    []rotation
+	changes  []Leaf // entries about keys
 	first    int64
 	problems []string
 	unsealed bool
@@ -204,12 +204,11 @@ func (v *verification) leaf(b []byte) error {
 		return err
 	}
 	v.entries++
-	if e.Code == RotationCode {
-		r, err := openRotation(e)
-		if err != nil {
+	if IsChange(e) {
+		if _, err := OpenChange(e); err != nil {
 			return err
 		}
-		v.turns = append(v.turns, r)
+		v.changes = append(v.changes, Leaf{v.forest.size - 1, e})
 	}
 	return nil
 }
@@ -256,7 +255,8 @@ func (v *verification) precise(t tlog.Tile, number int64) int64 {
 
 // signatures requires the log's signature, the quorum, and no signature of a stranger.
 func (v *verification) signatures(t Trust) {
-	logs := verifiers(follow(t.logs, v.turns))
+	t = t.after(v.turns(), newest)
+	logs := verifiers(t.logs)
 	keys := append(t.witnessKeys(), logs...)
 	known, unknown, err := v.head.by(keys...)
 	if err != nil {
@@ -272,6 +272,17 @@ func (v *verification) signatures(t Trust) {
 	if v.unsealed = !t.satisfied(known); v.unsealed {
 		v.problem(-1, "checkpoint: not cosigned by the quorum the trust asks for")
 	}
+}
+
+// turns are the changes of keys that the log holds.
+func (v *verification) turns() []Change {
+	var changes []Change
+	for _, leaf := range v.changes {
+		if c, err := OpenChange(leaf.Entry); err == nil {
+			changes = append(changes, c)
+		}
+	}
+	return changes
 }
 
 func signedBy(known []note.Signature, origin string, logs []note.Verifier) bool {
@@ -290,6 +301,7 @@ func (v *verification) extends(t Trust, raw []byte) {
 		v.problem(-1, "remembered: %v", err)
 		return
 	}
+	t = t.after(v.turns(), ever)
 	keys := append(t.witnessKeys(), verifiers(t.logs)...)
 	known, _, err := c.by(keys...)
 	if err != nil || len(known) == 0 || c.origin != v.head.origin {

@@ -20,17 +20,20 @@ import (
 // Witness remembers the largest tree of one log it has seen, and cosigns only what extends it. OpenWitness makes it.
 //
 // Its memory is one file: the checkpoint it cosigned last. A witness whose file is lost would believe anything again:
-// then its key must be retired.
+// then its key must be retired. Beside it, with ".keys" added to the name, lie the changes of keys it has taken up.
 type Witness struct {
 	file   string
 	signer note.Signer
 	own    note.Verifier
-	log    note.Verifier
+	former []note.Verifier
+	given  note.Verifier // the key of the log it was opened with
 	disk   *disk
 
-	mu   sync.Mutex
-	last signed
-	dead error
+	mu      sync.Mutex
+	log     note.Verifier // the key the log signs with now
+	changes []Leaf        // taken up, in order
+	last    signed
+	dead    error
 }
 
 // ConflictError says that the caller does not know what the witness remembers: prove consistency from that size.
@@ -45,9 +48,10 @@ func (e *ConflictError) Error() string {
 }
 
 // OpenWitness takes up the memory in file, or starts one there. signer makes cosignature/v1 signatures and knows its
-// verifier, as WitnessSigner and the formats library's do; log is the key of the log, whose name is the log's origin.
-func OpenWitness(file string, signer note.Signer, log note.Verifier) (*Witness, error) {
-	w := &Witness{file: filepath.Clean(file), signer: signer, log: log, disk: osDisk()}
+// verifier, as WitnessSigner and the formats library's do; log is a key of the log, whose name is the log's origin:
+// the first, or one it was rotated to. former are the witness's own superseded keys, which may have signed the memory.
+func OpenWitness(file string, signer note.Signer, log note.Verifier, former ...note.Verifier) (*Witness, error) {
+	w := &Witness{file: filepath.Clean(file), signer: signer, given: log, log: log, former: former, disk: osDisk()}
 	switch s := signer.(type) {
 	case interface{ Verifier() *fnote.Verifier }:
 		w.own = s.Verifier()
@@ -62,6 +66,9 @@ func OpenWitness(file string, signer note.Signer, log note.Verifier) (*Witness, 
 		return nil, fmt.Errorf("open witness: %w", err)
 	}
 	defer lock.Close()
+	if err := w.readKeys(); err != nil {
+		return nil, fmt.Errorf("open witness: %w", err)
+	}
 	if w.last, err = w.read(); err != nil {
 		return nil, fmt.Errorf("open witness: %w", err)
 	}
@@ -81,7 +88,8 @@ func (w *Witness) read() (signed, error) {
 	if err != nil {
 		return signed{}, fmt.Errorf("%s: %w", w.file, err)
 	}
-	if sigs, _, err := s.by(w.own); err != nil || len(sigs) != 1 || s.origin != w.log.Name() {
+	sigs, _, err := s.by(append([]note.Verifier{w.own}, w.former...)...)
+	if err != nil || len(sigs) == 0 || s.origin != w.log.Name() {
 		return signed{}, fmt.Errorf("%s: no checkpoint of %s that this witness cosigned", w.file, w.log.Name())
 	}
 	return s, nil
@@ -113,51 +121,73 @@ func (w *Witness) Cosign(
 ) (cosigned []byte, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.dead != nil {
-		return nil, fmt.Errorf("cosign: %w", w.dead)
-	}
-	lock, err := lockFile(w.file+".lock", syscall.LOCK_EX)
+	done, err := w.refresh()
 	if err != nil {
 		return nil, fmt.Errorf("cosign: %w", err)
 	}
-	defer lock.Close()
+	defer done()
+	next, err := w.examine(checkpoint, oldSize, proof, w.log)
+	if err == nil {
+		next, err = w.remember(next, now)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cosign: %w", err)
+	}
+	return next.bytes(), nil
+}
+
+// refresh locks the files and reads them again. It is called under mu; done unlocks them.
+func (w *Witness) refresh() (done func(), err error) {
+	if w.dead != nil {
+		return nil, w.dead
+	}
+	lock, err := lockFile(w.file+".lock", syscall.LOCK_EX)
+	if err != nil {
+		return nil, err
+	}
 	last, err := w.read()
 	if err == nil && last.size < w.last.size {
 		err = fmt.Errorf("%s: forgot the tree of %d entries", w.file, w.last.size)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("cosign: %w", err)
+	if err = errors.Join(err, w.readKeys()); err != nil {
+		return nil, errors.Join(err, lock.Close())
 	}
 	w.last = last
-	next, err := w.examine(checkpoint, oldSize, proof)
+	return func() { lock.Close() }, nil
+}
+
+// remember cosigns a checkpoint that was examined and makes it the memory.
+func (w *Witness) remember(next signed, now time.Time) (signed, error) {
+	next, err := w.sign(next, now)
 	if err != nil {
-		return nil, fmt.Errorf("cosign: %w", err)
-	}
-	if next, err = w.sign(next, now); err != nil {
-		return nil, fmt.Errorf("cosign: %w", err)
+		return signed{}, err
 	}
 	if err := w.disk.replace(w.file+".tmp", w.file, next.bytes()); err != nil {
 		if !isFull(err) {
 			w.dead = err
 		}
-		return nil, fmt.Errorf("cosign: %w", err)
+		return signed{}, err
 	}
 	w.last = next
-	return next.bytes(), nil
+	return next, nil
 }
 
-// examine checks a checkpoint against the memory. It returns it with the log's signature alone.
-func (w *Witness) examine(raw []byte, oldSize int64, proof []tlog.Hash) (signed, error) {
+// ErrOtherKey says that a checkpoint is not signed by the key of the log that the witness knows. It may have been
+// rotated: ask for the changes of keys and let Witness.Follow see them.
+var ErrOtherKey = errors.New("not signed by the log's key")
+
+// examine checks a checkpoint, signed by one of the keys, against the memory. It returns it with that signature alone.
+func (w *Witness) examine(raw []byte, oldSize int64, proof []tlog.Hash, keys ...note.Verifier) (signed, error) {
 	next, err := parseSigned(raw)
 	if err != nil {
 		return signed{}, err
 	}
-	sigs, _, err := next.by(w.log)
+	sigs, _, err := next.by(keys...)
 	if err != nil {
 		return signed{}, err
 	}
 	if len(sigs) != 1 || next.origin != w.log.Name() {
-		return signed{}, fmt.Errorf("checkpoint of %q: not signed by the log's key", next.origin)
+		return signed{}, fmt.Errorf("checkpoint of %q: %w", next.origin, ErrOtherKey)
 	}
 	next.sigs = sigs
 	fork := func(why string) error { return &ForkError{w.last.bytes(), raw, why} }

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
-	"golang.org/x/mod/sumdb/note"
 
 	"github.com/burstctl/burstctl/pools/burst"
 	"github.com/burstctl/burstctl/residency"
@@ -30,7 +29,11 @@ type gate struct {
 // this site and now; its credential is not revoked; the site's own rules permit
 // it as well.
 func (g *gate) Open(ctx context.Context, peer slice.Peer, receipt []byte) (residency.Grant, error) {
-	entry, index, size, err := audit.OpenReceipt(receipt, g.edge.Trust)
+	if err := g.edge.learn(ctx); err != nil {
+		g.edge.Logger.WarnContext(ctx, "changes of keys not known", "grant", peer.Grant, "error", err.Error())
+		return residency.Grant{}, &slice.Denied{Code: "keys"}
+	}
+	entry, index, size, err := audit.OpenReceipt(receipt, g.edge.trust())
 	if err != nil {
 		return residency.Grant{}, &slice.Denied{Code: "receipt"}
 	}
@@ -41,7 +44,7 @@ func (g *gate) Open(ctx context.Context, peer slice.Peer, receipt []byte) (resid
 	if err := audit.DecodeStrict(entry.Body, &cleared); err != nil {
 		return residency.Grant{}, &slice.Denied{Code: "receipt"}
 	}
-	grant, err := residency.OpenGrant([]byte(cleared.Sealed), note.VerifierList(g.edge.GrantsKey))
+	grant, err := residency.OpenGrant([]byte(cleared.Sealed), g.edge.grantKeys())
 	if err != nil {
 		return residency.Grant{}, &slice.Denied{Code: "grant"}
 	}
