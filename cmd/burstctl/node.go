@@ -18,7 +18,8 @@ import (
 
 // nodeCommand is the agent on a burst node. User data starts it.
 func nodeCommand() *cobra.Command {
-	return &cobra.Command{
+	var kind string
+	c := &cobra.Command{
 		Use:   "node BOOT.json",
 		Short: "Run the agent of a burst node; its user data starts it",
 		Args:  cobra.ExactArgs(1),
@@ -31,7 +32,11 @@ func nodeCommand() *cobra.Command {
 			if err := json.Unmarshal(b, &boot); err != nil {
 				return frame.Wrap(frame.BadConfig, fmt.Errorf("read boot file: %w", err), "")
 			}
-			err = agent.Run(c.Context(), agent.Config{UserData: boot.UserData, Metadata: agent.Local{Base: boot.Metadata},
+			metadata, err := agent.OpenMetadata(kind, boot.Metadata)
+			if err != nil {
+				return frame.Wrap(frame.BadConfig, err, "")
+			}
+			err = agent.Run(c.Context(), agent.Config{UserData: boot.UserData, Metadata: metadata,
 				Road: boot.Road, Scratch: boot.Scratch, FUSE: boot.Root, Logger: jsonLogger(os.Stderr)})
 			if c.Context().Err() != nil {
 				return nil // told to end
@@ -39,6 +44,8 @@ func nodeCommand() *cobra.Command {
 			return err
 		},
 	}
+	c.Flags().StringVar(&kind, "metadata", "local", "whose metadata service says where this machine is: aws or local")
+	return c
 }
 
 // nodeHostCommand is the local provider's side of a node.

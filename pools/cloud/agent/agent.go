@@ -9,6 +9,15 @@
 // plea that got it. The agent obeys orders that follow from the log, so a lost
 // order is simply heard again.
 //
+// # The job
+//
+// A job is a process group in the payload's directory. Its environment is PATH,
+// HOME and TMPDIR (a directory of its own), BURST_SLICE (the data) and BURST_OUT
+// (where the outputs are looked for), nothing else. A line of JSON with an epoch
+// on its standard output is progress. SIGTERM means that the provider takes the
+// machine back: what lies in BURST_OUT twenty seconds later is returned, so a
+// job that leaves checkpoints there can go on elsewhere.
+//
 // # Non-goals
 //
 // The agent is not trusted by anyone. It counts nothing that matters: what was
@@ -37,15 +46,9 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/burstctl/burstctl/pools"
-	"github.com/burstctl/burstctl/residency"
 	"github.com/burstctl/burstctl/tunnel"
 	"github.com/burstctl/burstctl/tunnel/control"
 )
-
-// Metadata gives the provider's evidence of where this machine is.
-type Metadata interface {
-	Evidence(ctx context.Context, nonce, nodeKey string) (residency.Evidence, error)
-}
 
 // Config is what an agent is started with.
 type Config struct {
@@ -87,7 +90,8 @@ func Run(ctx context.Context, c Config) error {
 	}
 	sum := sha256.Sum256(spki)
 	a := &Agent{Config: c, key: key, keyID: "sha256:" + hex.EncodeToString(sum[:])}
-	a.client = control.NewClient(control.Options{Address: c.UserData.Control, Domain: c.UserData.Domain, Pin: c.UserData.CA, Cert: a.certificate})
+	a.client = control.NewClient(control.Options{Address: c.UserData.Control, Domain: c.UserData.Domain,
+		Pin: c.UserData.CA, Cert: a.certificate})
 	answer, err := a.plead(ctx)
 	if err != nil {
 		return fmt.Errorf("plead for %s: %w", c.UserData.Claim, err)
@@ -109,12 +113,17 @@ func (a *Agent) certificate() (*tls.Certificate, error) {
 	return a.cert, nil
 }
 
-// plead asks until it is granted or refused. It keeps asking for as long as
-// the controller says wait; the lease bounds it from outside.
+// pleadFor bounds a plea: a node that has no credential by then never had one,
+// or has lost it.
+const pleadFor = tunnel.MaxTTL
+
+// plead asks until it is granted or refused; it keeps asking while the
+// controller says wait and while the one thing or the other cannot be reached.
 func (a *Agent) plead(ctx context.Context) (tunnel.Answer, error) {
 	var answer tunnel.Answer
+	var last error
 	pause := backoff.NewExponentialBackOff(backoff.WithInitialInterval(50*time.Millisecond),
-		backoff.WithMaxInterval(time.Second), backoff.WithMaxElapsedTime(0))
+		backoff.WithMaxInterval(time.Second), backoff.WithMaxElapsedTime(pleadFor))
 	err := backoff.RetryNotify(func() (err error) {
 		answer, err = a.hello(ctx)
 		switch {
@@ -127,8 +136,14 @@ func (a *Agent) plead(ctx context.Context) (tunnel.Answer, error) {
 		}
 		return nil
 	}, backoff.WithContext(pause, ctx), func(err error, _ time.Duration) {
-		a.Logger.DebugContext(ctx, "not granted yet", "error", err.Error())
+		if last == nil || last.Error() != err.Error() {
+			a.Logger.InfoContext(ctx, "not granted yet", "error", err.Error())
+		}
+		last = err
 	})
+	if err != nil && ctx.Err() != nil && last != nil {
+		err = fmt.Errorf("%w (before: %w)", err, last)
+	}
 	return answer, err
 }
 
@@ -199,6 +214,7 @@ func (a *Agent) live(ctx context.Context, answer tunnel.Answer) error {
 	defer w.close()
 	g.Go(func() error { return a.renew(ctx, w) })
 	g.Go(func() error { return a.obey(ctx, w) })
+	g.Go(func() error { return a.watch(ctx, w) })
 	g.Go(func() error { return w.run(ctx) })
 	return g.Wait()
 }
@@ -226,7 +242,8 @@ func (a *Agent) renew(ctx context.Context, w *work) error {
 			continue
 		}
 		w.road.SetReceipt(answer.Receipt)
-		a.Logger.InfoContext(ctx, "credential renewed", "serial", answer.Credential.Serial, "not_after", answer.Credential.NotAfter)
+		a.Logger.InfoContext(ctx, "credential renewed",
+			"serial", answer.Credential.Serial, "not_after", answer.Credential.NotAfter)
 	}
 }
 

@@ -1,7 +1,9 @@
 package agent
 
 import (
-	"bufio"
+	"bytes"
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"os/exec"
@@ -10,10 +12,18 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unicode"
 )
 
 // retryReport is the pause before a report is made again.
 const retryReport = 200 * time.Millisecond
+
+// jobGrace is how long a job that is asked to end may take to, and how long
+// what it left behind may hold its output open.
+const jobGrace = 20 * time.Second
+
+// maxLine bounds a line of a job's output; the rest of a longer one is dropped.
+const maxLine = 64 << 10
 
 // exitError is how a job ended badly.
 type exitError struct {
@@ -24,7 +34,9 @@ type exitError struct {
 func (e *exitError) Error() string { return fmt.Sprintf("exit code %d: %s", e.code, e.tail) }
 
 // exec runs the job's command in the payload directory. It gets no environment
-// but where things lie, and does not outlive this process.
+// but where things lie; nothing of its process group outlives it, and it does
+// not outlive this process. When the machine is taken back the group is asked
+// to end (SIGTERM); when the node lets go it is ended.
 func (w *work) exec(dirs map[string]string) error {
 	runtime.LockOSThread() // Pdeathsig is tied to the thread that starts the process
 	defer runtime.UnlockOSThread()
@@ -33,45 +45,93 @@ func (w *work) exec(dirs map[string]string) error {
 	if strings.HasPrefix(path, "./") {
 		path = filepath.Join(dirs["payload"], path)
 	}
-	cmd := exec.CommandContext(w.ctx, path, argv[1:]...)
+	cmd := exec.CommandContext(w.jobCtx, path, argv[1:]...)
 	cmd.Dir = dirs["payload"]
-	cmd.Env = []string{"PATH=/usr/local/bin:/usr/bin:/bin", "HOME=" + w.agent.Scratch, "TMPDIR=" + w.agent.Scratch,
+	cmd.Env = []string{"PATH=/usr/local/bin:/usr/bin:/bin", "HOME=" + dirs["tmp"], "TMPDIR=" + dirs["tmp"],
 		"BURST_SLICE=" + dirs["slice"], "BURST_OUT=" + dirs["out"]}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	cmd.WaitDelay = time.Second
-	said := &tail{}
-	cmd.Stderr = said
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return fmt.Errorf("run job: %w", err)
+	end := func(sig syscall.Signal) error { return syscall.Kill(-cmd.Process.Pid, sig) }
+	cmd.Cancel = func() error {
+		if w.ctx.Err() != nil {
+			return end(syscall.SIGKILL)
+		}
+		return end(syscall.SIGTERM)
 	}
+	cmd.WaitDelay = jobGrace
+	said, told := &tail{}, &lines{each: func(b []byte) { w.line(w.ctx, b) }}
+	cmd.Stdout, cmd.Stderr = told, said
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("run job: %w", err)
 	}
-	lines := bufio.NewScanner(out)
-	for lines.Scan() {
-		w.line(w.ctx, lines.Bytes())
-	}
-	err = cmd.Wait()
+	spare := context.AfterFunc(w.ctx, func() { _ = end(syscall.SIGKILL) })
+	err := cmd.Wait()
+	spare()
+	_ = end(syscall.SIGKILL) // whoever it left behind; none is no error
+	told.flush()
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-		return &exitError{exit.ExitCode(), said.String()}
+		return &exitError{exitCode(exit), cmp.Or(said.String(), exit.Error())}
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, exec.ErrWaitDelay) {
 		return fmt.Errorf("run job: %w", err)
 	}
 	return nil
 }
+
+// exitCode is the process's, or 128 and the signal that ended it.
+func exitCode(e *exec.ExitError) int {
+	if s, ok := e.Sys().(syscall.WaitStatus); ok && s.Signaled() {
+		return 128 + int(s.Signal())
+	}
+	return e.ExitCode()
+}
+
+// maxTail bounds the tail of what a job says; the log keeps no more.
+const maxTail = 200
 
 // tail keeps the last bytes written to it.
 type tail struct{ b []byte }
 
 func (t *tail) Write(p []byte) (int, error) {
 	t.b = append(t.b, p...)
-	if over := len(t.b) - 400; over > 0 {
+	if over := len(t.b) - maxTail; over > 0 {
 		t.b = t.b[over:]
 	}
 	return len(p), nil
 }
 
-func (t *tail) String() string { return strings.TrimSpace(string(t.b)) }
+// String is what was kept, fit to print: whole characters, none that controls.
+func (t *tail) String() string {
+	return strings.TrimSpace(strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(string(t.b), "")))
+}
+
+// lines hands on each line that is written to it.
+type lines struct {
+	b    []byte
+	each func([]byte)
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	n := len(p)
+	for {
+		line, rest, whole := bytes.Cut(p, []byte("\n"))
+		l.b = append(l.b, line[:min(len(line), maxLine-len(l.b))]...)
+		if !whole {
+			return n, nil
+		}
+		l.flush()
+		p = rest
+	}
+}
+
+// flush hands on what is there as a line.
+func (l *lines) flush() {
+	if len(l.b) > 0 {
+		l.each(l.b)
+	}
+	l.b = l.b[:0]
+}

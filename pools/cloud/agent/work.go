@@ -21,26 +21,39 @@ import (
 
 // work is the job of one grant on this node.
 type work struct {
-	agent  *Agent
-	answer tunnel.Answer
-	road   *slice.Road
-	ln     net.Listener
-	ctx    context.Context // ends when the node lets go
-	stop   context.CancelFunc
-	letGo  chan struct{}
-	once   sync.Once
-	mount  *slice.Mount // nil with a copy
-	mu     sync.Mutex
+	agent     *Agent
+	answer    tunnel.Answer
+	road      *slice.Road
+	ln        net.Listener
+	ctx       context.Context // ends when the node lets go
+	stop      context.CancelFunc
+	jobCtx    context.Context // ends sooner if the job is interrupted
+	interrupt context.CancelCauseFunc
+	idle      chan struct{} // closed once nothing is fetched, run or returned any more
+	letGo     chan struct{}
+	once      sync.Once
+	mount     *slice.Mount // nil with a copy
+	mu        sync.Mutex
 }
+
+// rooms are the directories below scratch, gone once the node has let go.
+var rooms = []string{"payload", "slice", "out", "tmp"}
+
+// idleWait bounds how long letting go waits for what has been told to end.
+const idleWait = 5 * time.Second
 
 // open listens for the edge on the road.
 func (a *Agent) open(ctx context.Context, answer tunnel.Answer) (*work, error) {
+	if answer.Job == nil || len(answer.Job.Command) == 0 {
+		return nil, errors.New("open road: the grant came without a job")
+	}
 	ln, err := net.Listen("tcp", a.Road)
 	if err != nil {
 		return nil, fmt.Errorf("open road: %w", err)
 	}
-	w := &work{agent: a, answer: answer, ln: ln, letGo: make(chan struct{})}
+	w := &work{agent: a, answer: answer, ln: ln, idle: make(chan struct{}), letGo: make(chan struct{})}
 	w.ctx, w.stop = context.WithCancel(ctx)
+	w.jobCtx, w.interrupt = context.WithCancelCause(w.ctx)
 	w.road, err = slice.Listen(ctx, ln, slice.NodeConfig{
 		TLS:     slice.NodeTLS(a.certificate, a.house(), a.UserData.Domain, answer.Site),
 		Receipt: answer.Receipt, Logger: a.Logger,
@@ -58,7 +71,11 @@ func (a *Agent) house() *x509.CertPool { return a.client.House() }
 
 // run does the job once: program, slice, process, results.
 func (w *work) run(ctx context.Context) error {
-	err := w.job(ctx)
+	err := w.job()
+	if t := w.taken(); t != nil && err != nil && w.ctx.Err() == nil {
+		err = w.rescue(t, filepath.Join(w.agent.Scratch, "out"))
+	}
+	close(w.idle)
 	if w.ctx.Err() != nil {
 		return nil // told to let go meanwhile; the orders say how it ends
 	}
@@ -66,25 +83,25 @@ func (w *work) run(ctx context.Context) error {
 	if err != nil {
 		finished = tunnel.Finished{Exit: 1, Why: err.Error()}
 		if exit, ok := errors.AsType[*exitError](err); ok {
-			finished.Exit = exit.code
+			finished = tunnel.Finished{Exit: exit.code, Why: exit.tail}
 		}
 		w.agent.Logger.ErrorContext(ctx, "job failed", "error", err.Error())
 	}
-	return w.say(ctx, "job-finished", finished)
+	return w.say("job-finished", finished)
 }
 
 // job brings program and slice here, runs the one over the other and returns
 // what it left.
-func (w *work) job(ctx context.Context) error {
+func (w *work) job() error {
 	dirs := map[string]string{}
-	for _, d := range []string{"payload", "slice", "out"} {
+	for _, d := range rooms {
 		dirs[d] = filepath.Join(w.agent.Scratch, d)
 		if err := os.MkdirAll(dirs[d], 0o700); err != nil {
 			return fmt.Errorf("make scratch: %w", err)
 		}
 	}
 	if w.answer.Payload != "" {
-		if err := slice.Materialize(w.ctx, w.road, w.answer.Payload, dirs["payload"], nil); err != nil {
+		if err := slice.Materialize(w.jobCtx, w.road, w.answer.Payload, dirs["payload"], nil); err != nil {
 			return fmt.Errorf("fetch program: %w", err)
 		}
 	}
@@ -97,7 +114,7 @@ func (w *work) job(ctx context.Context) error {
 		Mount   string `json:"mount"`
 		Payload string `json:"payload"`
 	}{w.answer.Grant, how, w.answer.Payload}
-	if err := w.say(ctx, "job-started", started); err != nil {
+	if err := w.say("job-started", started); err != nil {
 		return err
 	}
 	if err := w.exec(dirs); err != nil {
@@ -122,7 +139,7 @@ func (w *work) attach(dir string) (string, error) {
 		}
 		w.agent.Logger.InfoContext(w.ctx, "no mount here, copying", "error", err.Error())
 	}
-	return "copy", slice.Materialize(w.ctx, w.road, w.answer.Slice, dir, nil)
+	return "copy", slice.Materialize(w.jobCtx, w.road, w.answer.Slice, dir, nil)
 }
 
 // send returns the job's outputs by the road.
@@ -133,19 +150,10 @@ func (w *work) send(out string) error {
 	}
 	defer root.Close()
 	for _, name := range w.answer.Job.Outputs {
-		f, err := root.Open(name)
+		err := w.put(root, name)
 		if errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("return outputs: the job left no %s", name)
 		}
-		if err != nil {
-			return fmt.Errorf("return %s: %w", name, err)
-		}
-		info, err := f.Stat()
-		if err == nil {
-			put := func() error { _, err := w.road.Put(w.ctx, name, f, info.Size()); return err }
-			err = backoff.Retry(put, backoff.WithContext(backoff.NewExponentialBackOff(backoff.WithMaxElapsedTime(time.Minute)), w.ctx))
-		}
-		f.Close()
 		if err != nil {
 			return fmt.Errorf("return %s: %w", name, err)
 		}
@@ -153,23 +161,46 @@ func (w *work) send(out string) error {
 	return nil
 }
 
+// put returns one output by the road. One that is not there is fs.ErrNotExist.
+func (w *work) put(root *os.Root, name string) error {
+	f, err := root.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	pause := backoff.NewExponentialBackOff(backoff.WithMaxElapsedTime(time.Minute))
+	return backoff.Retry(func() error {
+		_, err := w.road.Put(w.ctx, name, f, info.Size())
+		return err
+	}, backoff.WithContext(pause, w.ctx))
+}
+
 // say reports until it was heard or the node is to let go.
-func (w *work) say(ctx context.Context, kind string, body any) error {
+func (w *work) say(kind string, body any) error {
 	for {
-		err := w.agent.client.Report(ctx, kind, body)
-		if err == nil || w.ctx.Err() != nil || ctx.Err() != nil {
+		err := w.agent.client.Report(w.ctx, kind, body)
+		if err == nil || w.ctx.Err() != nil {
 			return nil
 		}
-		w.agent.Logger.DebugContext(ctx, "report not heard", "kind", kind, "error", err.Error())
+		w.agent.Logger.DebugContext(w.ctx, "report not heard", "kind", kind, "error", err.Error())
 		sleep(w.ctx, retryReport)
 	}
 }
 
-// release lets go, once: the process ends, the mount is gone, the copy too.
+// release lets go, once: the process ends, then the mount is gone, the copy too.
 func (w *work) release() {
 	w.once.Do(func() {
 		w.stop()
 		close(w.letGo)
+		select {
+		case <-w.idle:
+		case <-time.After(idleWait):
+			w.agent.Logger.Warn("job still ending, letting go all the same")
+		}
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		if w.mount != nil {
@@ -177,7 +208,7 @@ func (w *work) release() {
 				w.agent.Logger.Warn("slice not unmounted", "error", err.Error())
 			}
 		}
-		for _, d := range []string{"slice", "payload", "out"} {
+		for _, d := range rooms {
 			os.RemoveAll(filepath.Join(w.agent.Scratch, d))
 		}
 	})
@@ -187,6 +218,9 @@ func (w *work) close() {
 	w.release()
 	w.ln.Close()
 }
+
+// progressWait bounds a report of progress: the job waits for it meanwhile.
+const progressWait = 5 * time.Second
 
 // progress is one line a job may print: JSON with an epoch.
 type progress struct {
@@ -204,6 +238,8 @@ func (w *work) line(ctx context.Context, b []byte) {
 		return
 	}
 	p.Grant = w.answer.Grant
+	ctx, cancel := context.WithTimeout(ctx, progressWait)
+	defer cancel()
 	if err := w.agent.client.Report(ctx, "job-progress", p); err != nil {
 		w.agent.Logger.DebugContext(ctx, "progress not reported", "error", err.Error())
 	}
