@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -277,6 +278,13 @@ func (d *daemon) close() {
 	}
 	if d.ln != nil {
 		d.ln.Close()
+	}
+	for provider, driver := range d.fleet {
+		if c, ok := driver.(io.Closer); ok {
+			if err := c.Close(); err != nil {
+				d.lg.Warn("provider not closed", "provider", provider, "error", err.Error())
+			}
+		}
 	}
 	if d.log != nil {
 		if err := d.log.Close(); err != nil {

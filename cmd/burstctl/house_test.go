@@ -3,11 +3,13 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -79,6 +81,84 @@ func (h house) until(t *testing.T, what string, so func() error) {
 type house struct {
 	dir, bin string // its files; the program burstctl
 	at, nats string // host:port of the controller and of the bus
+}
+
+// deploy prepares a house as README says, at free ports. Nothing runs yet.
+func deploy(t *testing.T) house {
+	t.Helper()
+	h := house{dir: filepath.Join(t.TempDir(), "house"), bin: filepath.Join(programs(t), "burstctl"),
+		at: freePort(t), nats: freePort(t)}
+	prepare := exec.CommandContext(t.Context(), h.bin, "demo", "--prepare", "--state", h.dir)
+	if out, err := prepare.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	h.fill(t, []string{"127.0.0.1:8443", h.at, "127.0.0.1:4222", h.nats},
+		"controller.yaml", "edge.yaml", "keys/nats/nats.conf")
+	t.Cleanup(func() { // a test that failed may leave nodes
+		for pid := range h.processes(t) {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+	})
+	return h
+}
+
+// startNATS, startController and startEdge start the house's three daemons.
+func (h house) startNATS(t *testing.T) *process {
+	return h.start(t, filepath.Join(programs(t), "nats-server"), "-c", "keys/nats/nats.conf")
+}
+
+func (h house) startController(t *testing.T) *process {
+	return h.start(t, h.bin, "controller", "--config", "controller.yaml")
+}
+
+func (h house) startEdge(t *testing.T) *process {
+	return h.start(t, filepath.Join(programs(t), "edge-connector"), "run", "--config", "edge.yaml")
+}
+
+// call runs burstctl as the house's user, and returns what it says.
+func (h house) call(t *testing.T, args ...string) (out, errs string, code int) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), h.bin, args...)
+	var stdout, stderr strings.Builder
+	cmd.Dir, cmd.Stdout, cmd.Stderr = h.dir, &stdout, &stderr
+	cmd.Env = append(os.Environ(), "BURSTCTL_CONTROLLER="+h.at, "BURSTCTL_AS=keys/user-demo")
+	err := cmd.Run()
+	if _, exited := errors.AsType[*exec.ExitError](err); err != nil && !exited {
+		t.Fatal(err)
+	}
+	return stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()
+}
+
+// submit hands a job in.
+func (h house) submit(t *testing.T, job string) {
+	t.Helper()
+	if _, errs, code := h.call(t, "submit", "--site", "hq", job); code != 0 {
+		t.Fatalf("submit %s: exit %d: %s", job, code, errs)
+	}
+}
+
+// wells waits until n bursts have ended well and the log verifies.
+func (h house) wells(t *testing.T, n int) {
+	t.Helper()
+	h.until(t, fmt.Sprintf("%d bursts ended well", n), func() error {
+		out, errs, _ := h.call(t, "status")
+		if strings.Count(out, " ended ") < n || strings.Count(out, " finished") < n {
+			return errors.New(out + errs)
+		}
+		return h.verify()
+	})
+}
+
+// logged are the lines of a program's log that hold all of what.
+func (h house) logged(t *testing.T, program string, what ...string) []string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(h.dir, program+".log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.DeleteFunc(strings.Split(string(b), "\n"), func(line string) bool {
+		return slices.ContainsFunc(what, func(w string) bool { return !strings.Contains(line, w) })
+	})
 }
 
 // freePort is an address nothing listens at just now.

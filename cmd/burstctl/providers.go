@@ -6,6 +6,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/burstctl/burstctl/configs"
 	"github.com/burstctl/burstctl/configs/frame"
 	"github.com/burstctl/burstctl/configs/keys"
+	"github.com/burstctl/burstctl/pools"
 	"github.com/burstctl/burstctl/pools/burst"
 	"github.com/burstctl/burstctl/pools/cloud"
 	"github.com/burstctl/burstctl/pools/cloud/local"
@@ -34,12 +36,19 @@ func (d *daemon) openIssuer(context.Context) error {
 		d.issuer, err = issuer.New(time.Now, d.conf.Domain, cert)
 		return err
 	case "vault":
-		v, err := vault.New(vault.Config{Address: c.Vault.Address, CAFile: c.Vault.CA, RoleIDFile: c.Vault.RoleIDFile,
-			SecretIDFile: c.Vault.SecretIDFile, Mount: c.Vault.Mount, Role: c.Vault.Role, TrustDomain: d.conf.Domain, Logger: d.lg})
+		v, err := vault.New(vaultConfig(d.conf, d.lg))
 		d.issuer = v
 		return frame.Wrap(frame.BadConfig, err, "")
 	}
 	return frame.Wrap(frame.BadConfig, fmt.Errorf("open issuer: kind is %q, want vault or embedded", c.Kind), "")
+}
+
+// vaultConfig is how to reach Vault from the config file's section.
+func vaultConfig(c configs.Controller, lg *slog.Logger) vault.Config {
+	v := c.Issuer.Vault
+	return vault.Config{Address: v.Address, CAFile: v.CA, Namespace: v.Namespace, AuthMount: v.AuthMount,
+		RoleIDFile: v.RoleIDFile, SecretIDFile: v.SecretIDFile, Mount: v.Mount, Role: v.Role,
+		TrustDomain: c.Domain, Logger: lg}
 }
 
 // restoreIssuer gives the embedded issuer back what the log says it did.
@@ -64,7 +73,7 @@ func restoreIssuer(i any, states []burst.State) error {
 // its places have, each with its own directory.
 func (d *daemon) openFleet(context.Context) error {
 	d.fleet = cloud.Fleet{}
-	for _, p := range d.conf.Providers {
+	for i, p := range d.conf.Providers {
 		if p.Kind != "local" {
 			return frame.Wrap(frame.BadConfig, fmt.Errorf("open provider: kind is %q, want local", p.Kind), "")
 		}
@@ -72,37 +81,57 @@ func (d *daemon) openFleet(context.Context) error {
 		if err != nil {
 			return err
 		}
-		byProvider := map[string]map[residency.Address]int{}
-		for _, place := range p.Places {
-			at, err := residency.ParseAddress(place)
-			if err != nil {
-				return frame.Wrap(frame.BadConfig, err, "")
-			}
-			if byProvider[at.Provider] == nil {
-				byProvider[at.Provider] = map[residency.Address]int{}
-			}
-			byProvider[at.Provider][at] = cmp.Or(p.Capacity, local.NoLimit)
+		byProvider, err := placesOf(p)
+		if err != nil {
+			return err
 		}
 		for provider, places := range byProvider {
-			drv, err := d.localDriver(p, provider, places, spaces)
-			if err != nil {
+			if d.fleet[provider] != nil { // one memory per provider, or a node would be listed by none
+				return frame.Wrap(frame.BadConfig,
+					fmt.Errorf("open provider %d: an earlier one makes nodes at %s too", i+1, provider),
+					"list all places of "+provider+" in one entry of providers")
+			}
+			if d.fleet[provider], err = d.localDriver(p, provider, places, spaces); err != nil {
 				return err
 			}
-			d.fleet[provider] = drv
 		}
 	}
 	return nil
 }
 
-func (d *daemon) localDriver(p configs.Driver, provider string, places map[residency.Address]int, spaces bool) (*local.Driver, error) {
+// placesOf sorts an entry's places by provider, each with its capacity.
+func placesOf(p configs.Driver) (map[string]map[residency.Address]int, error) {
+	byProvider := map[string]map[residency.Address]int{}
+	for _, place := range p.Places {
+		at, err := residency.ParseAddress(place)
+		if err != nil {
+			return nil, frame.Wrap(frame.BadConfig, err, "")
+		}
+		if byProvider[at.Provider] == nil {
+			byProvider[at.Provider] = map[residency.Address]int{}
+		}
+		byProvider[at.Provider][at] = cmp.Or(p.Capacity, local.NoLimit)
+	}
+	return byProvider, nil
+}
+
+func (d *daemon) localDriver(
+	p configs.Driver, provider string, places map[residency.Address]int, spaces bool,
+) (pools.Driver, error) {
 	exe, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("find own binary: %w", err)
 	}
+	host := p.Command
+	if len(host) == 0 {
+		host = []string{exe, "node-host"}
+	}
 	drv, err := local.Open(local.Options{Dir: filepath.Join(p.Dir, provider), Places: places, Namespaces: spaces,
-		Command: []string{exe, "node-host"}, NodeCommand: []string{exe, "node"}, Lifeline: d.lifeline,
-		KeyFile: providerKey(d.conf)})
-	return drv, frame.Wrap(frame.FileOpen, err, "")
+		Command: host, NodeCommand: []string{exe, "node"}, Lifeline: d.lifeline, KeyFile: providerKey(d.conf)})
+	if err != nil {
+		return nil, frame.Wrap(frame.FileOpen, err, "")
+	}
+	return drv, nil
 }
 
 // providerKey is the file of the key that signs local identity documents.
