@@ -11,6 +11,7 @@ import (
 
 	"github.com/burstctl/burstctl/configs"
 	"github.com/burstctl/burstctl/configs/frame"
+	"github.com/burstctl/burstctl/policy"
 	"github.com/burstctl/burstctl/tunnel/control"
 )
 
@@ -46,7 +47,7 @@ func submitCommand() *cobra.Command {
 				return err
 			}
 			err = frame.Print(c.OutOrStdout(), frame.FormatOf(c), "Burst", b, func(w io.Writer) error {
-				_, err := fmt.Fprintf(w, "%s ended: %s, %v spent\n", b.Job, b.Outcome, b.Spent)
+				_, err := fmt.Fprintf(w, "%s ended: %s, %s spent\n", b.Job, b.Outcome, paid(b.Spent))
 				return err
 			})
 			return errors.Join(err, ending(b))
@@ -88,7 +89,7 @@ func printStatus(w io.Writer, s control.Status) error {
 	for _, b := range s.Bursts {
 		asked[b.Site+"/"+b.Job] = true
 		rows = append(rows, []string{b.Job, b.Claim, b.Phase, b.Slice, b.Offer, b.Place,
-			size(b.Served), b.Spent.String(), b.Outcome})
+			size(b.Served), paid(b.Spent), b.Outcome})
 	}
 	for _, j := range s.Jobs {
 		if !asked[j.Site+"/"+j.ID] {
@@ -101,6 +102,14 @@ func printStatus(w io.Writer, s control.Status) error {
 	}
 	_, err := fmt.Fprintf(w, "log: %d entries, %d witnessed\n", s.Size, s.Cosigned)
 	return err
+}
+
+// paid is what was spent; where there was nothing to pay for, no currency is known.
+func paid(m policy.Money) string {
+	if !m.Known() {
+		return "nothing"
+	}
+	return m.String()
 }
 
 // whyCommand answers the question users ask most: why does it wait, why there?

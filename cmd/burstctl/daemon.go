@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"crypto/tls"
@@ -97,7 +98,7 @@ func (d *daemon) openLog(ctx context.Context) error {
 		witnesses = append(witnesses, v)
 	}
 	o := audit.Options{Dir: filepath.Join(d.conf.State, "log"), Origin: d.conf.Origin, Signer: signer, Witnesses: witnesses,
-		Quorum: d.conf.Evidence.Quorum, OnFatal: func(err error) { d.lg.Error("log cannot be written", "error", err.Error()) }}
+		Quorum: d.conf.Evidence.Quorum, OnFatal: func(err error) { d.lg.Error("log cannot be written", "error", err) }}
 	if err := os.MkdirAll(d.conf.State, 0o700); err != nil {
 		return frame.Wrap(frame.FileOpen, fmt.Errorf("open state: %w", err), "")
 	}
@@ -111,15 +112,7 @@ func (d *daemon) openLog(ctx context.Context) error {
 }
 
 // logCode tells why a log could not be opened.
-func logCode(err error) frame.Code {
-	switch {
-	case errors.Is(err, audit.ErrFull):
-		return frame.DiskFull
-	case errors.Is(err, audit.ErrUnverified):
-		return frame.LogUnverified
-	}
-	return frame.FileOpen
-}
+func logCode(err error) frame.Code { return cmp.Or(codeOf(err), frame.FileOpen) }
 
 func (d *daemon) openListener(context.Context) (err error) {
 	if d.ln, err = net.Listen("tcp", d.conf.Listen); err != nil {
@@ -282,13 +275,13 @@ func (d *daemon) close() {
 	for provider, driver := range d.fleet {
 		if c, ok := driver.(io.Closer); ok {
 			if err := c.Close(); err != nil {
-				d.lg.Warn("provider not closed", "provider", provider, "error", err.Error())
+				d.lg.Warn("provider not closed", "provider", provider, "error", err)
 			}
 		}
 	}
 	if d.log != nil {
 		if err := d.log.Close(); err != nil {
-			d.lg.Warn("log not closed", "error", err.Error())
+			d.lg.Warn("log not closed", "error", err)
 		}
 	}
 }

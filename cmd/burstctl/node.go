@@ -77,14 +77,15 @@ func runController(ctx context.Context, path string, die int64) error {
 	if err != nil {
 		return err
 	}
-	lg := jsonLogger(os.Stderr)
+	lg := frame.Logger(os.Stderr, slog.LevelInfo, codeOf)
 	d, err := newDaemon(ctx, conf, lg, parts{observe: dieAt(die)})
 	if err != nil {
-		return err
+		return frame.Wrap(codeOf(err), err, "")
 	}
 	defer d.close()
 	lg.InfoContext(ctx, "controller runs", "listen", d.ln.Addr().String(), "log_size", d.log.Size())
-	return d.run(ctx)
+	err = d.run(ctx)
+	return frame.Wrap(codeOf(err), err, "")
 }
 
 // dieAt kills this process, as nothing can be caught, once an entry is durable.
@@ -112,7 +113,5 @@ func edgeCommand() *cobra.Command {
 	return c
 }
 
-// jsonLogger logs JSON lines.
-func jsonLogger(f *os.File) *slog.Logger {
-	return slog.New(slog.NewJSONHandler(f, &slog.HandlerOptions{Level: slog.LevelDebug}))
-}
+// jsonLogger logs all there is, for the node's and the demo's own files.
+func jsonLogger(f *os.File) *slog.Logger { return frame.Logger(f, slog.LevelDebug, codeOf) }

@@ -181,7 +181,7 @@ func (d *daemon) sweep(ctx context.Context) error {
 		}
 		nodes, err := d.fleet.List(ctx)
 		if err != nil {
-			d.lg.WarnContext(ctx, "nodes not listed", "error", err.Error())
+			d.lg.WarnContext(ctx, "nodes not listed", "error", err)
 			continue
 		}
 		listed := map[string]bool{}
@@ -192,7 +192,7 @@ func (d *daemon) sweep(ctx context.Context) error {
 		d.lost(ctx, states, listed, missed)
 		doomed, err := cloud.Sweep(nodes, life(states), time.Now(), cloud.SweepOptions{Grace: sweepGrace})
 		if err != nil {
-			d.lg.WarnContext(ctx, "nothing swept", "error", err.Error())
+			d.lg.WarnContext(ctx, "nothing swept", "error", err)
 		}
 		for _, n := range doomed {
 			d.lg.WarnContext(ctx, "node swept", "node", n.ID, "claim", n.Claim)
@@ -218,7 +218,7 @@ func (d *daemon) lost(ctx context.Context, states []burst.State, listed map[stri
 		}
 		if missed[s.Node.ID]++; missed[s.Node.ID] >= 2 {
 			if err := d.engine.Stop(s.Claim, "controller", burst.WhyLost, "the cloud no longer lists its node"); err != nil {
-				d.lg.WarnContext(ctx, "lost burst not stopped", "claim", s.Claim, "error", err.Error())
+				d.lg.WarnContext(ctx, "lost burst not stopped", "claim", s.Claim, "error", err)
 			}
 		}
 	}

@@ -49,13 +49,14 @@ func run(ctx context.Context, path string) error {
 	lg := frame.Logger(os.Stderr, slog.LevelInfo, codeOf)
 	s, err := site.Open(ctx, conf, src, lg)
 	if err != nil {
-		return err
+		return frame.Wrap(codeOf(err), err, "")
 	}
 	defer s.Close()
 	for name, digest := range s.Edge.Held() {
 		lg.InfoContext(ctx, "holds", "name", name, "digest", digest)
 	}
-	return s.Edge.Run(ctx)
+	err = s.Edge.Run(ctx)
+	return frame.Wrap(codeOf(err), err, "")
 }
 
 // source is where samples come from: the driver's library, in a child that may

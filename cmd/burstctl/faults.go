@@ -1,0 +1,59 @@
+package main
+
+import (
+	"errors"
+	"syscall"
+
+	"github.com/burstctl/burstctl/configs/frame"
+	"github.com/burstctl/burstctl/pools"
+	"github.com/burstctl/burstctl/pools/bus"
+	"github.com/burstctl/burstctl/pools/cloud"
+	"github.com/burstctl/burstctl/pools/perform"
+	"github.com/burstctl/burstctl/residency/audit"
+	"github.com/burstctl/burstctl/tunnel/vault"
+)
+
+// fault is how the controller's parts say what went wrong, and its code.
+type fault struct {
+	err  error
+	code frame.Code
+}
+
+// faults are looked through in order: what is sealed is also unavailable.
+var faults = []fault{
+	{audit.ErrFull, frame.DiskFull},
+	{syscall.ENOSPC, frame.DiskFull},
+	{audit.ErrUnverified, frame.LogUnverified},
+	{audit.ErrNotCosigned, frame.EdgeAway},
+	{vault.ErrSealed, frame.VaultSealed},
+	{vault.ErrUnavailable, frame.VaultAway},
+	{vault.ErrRefused, frame.VaultRefused},
+	{bus.ErrForbidden, frame.NATSAway},
+	{pools.ErrCapacity, frame.NoCapacity},
+	{pools.ErrQuota, frame.QuotaReached},
+	{pools.ErrRefused, frame.LaunchFailed},
+	{pools.ErrEnded, frame.NodeLost},
+	{cloud.ErrBudget, frame.OverBudget},
+	{perform.ErrStillGood, frame.ProbeAccepted},
+	{syscall.EWOULDBLOCK, frame.StateLocked},
+	{syscall.EADDRINUSE, frame.PortTaken},
+}
+
+// codeOf is the code of an error of one of the controller's parts, or "".
+func codeOf(err error) frame.Code {
+	for _, f := range faults {
+		if errors.Is(err, f.err) {
+			return f.code
+		}
+	}
+	if _, ok := errors.AsType[*audit.ForkError](err); ok {
+		return frame.WitnessRefused
+	}
+	if _, ok := errors.AsType[*bus.ConnectError](err); ok {
+		return frame.NATSAway
+	}
+	if r, ok := errors.AsType[*bus.Rejection](err); ok && r.Reason != bus.Exhausted {
+		return frame.RequestForged
+	}
+	return ""
+}
