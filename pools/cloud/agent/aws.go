@@ -8,14 +8,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
-	"net/url"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
-	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/burstctl/burstctl/residency"
 )
@@ -42,17 +40,60 @@ type AWS struct{ service *imds.Client }
 // NewAWS opens the service at base, http://host:port; "" is the address it has
 // on EC2.
 func NewAWS(base string) *AWS {
-	direct := awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) { t.Proxy = nil })
+	t := &http.Transport{DialContext: (&net.Dialer{Timeout: time.Second}).DialContext, ResponseHeaderTimeout: time.Second,
+		MaxIdleConns: 2, IdleConnTimeout: time.Minute}
 	return &AWS{imds.New(imds.Options{Endpoint: cmp.Or(base, awsMetadata), ClientEnableState: imds.ClientEnabled,
-		EnableFallback: aws.FalseTernary, HTTPClient: direct})}
+		EnableFallback: aws.FalseTernary, HTTPClient: direct{http.Client{Transport: t,
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}})}
+}
+
+// direct asks the service itself, and notes in the question's [answered] what
+// came of it: the errors that imds makes of it cannot be unwrapped.
+type direct struct{ http.Client }
+
+// answered is what last came of a question, to be found in its context.
+type answered struct {
+	err    error // none came
+	status int   // it came with
+}
+
+// Do sends one request.
+func (d direct) Do(r *http.Request) (*http.Response, error) {
+	resp, err := d.Client.Do(r)
+	if last, ok := r.Context().Value(answered{}).(*answered); ok {
+		*last = answered{err: err}
+		if err == nil {
+			last.status = resp.StatusCode
+		}
+	}
+	return resp, err
+}
+
+// ask asks within the patience there is. An error is plain: which address did
+// not answer, or how it did; the status is that of the last answer.
+func ask(ctx context.Context, question func(context.Context) (io.ReadCloser, error)) ([]byte, int, error) {
+	var last answered
+	ctx, cancel := context.WithTimeout(context.WithValue(ctx, answered{}, &last), metadataPatience)
+	defer cancel()
+	r, err := question(ctx)
+	switch {
+	case err != nil && last.err != nil:
+		return nil, 0, last.err
+	case err != nil && last.status >= http.StatusMultipleChoices:
+		return nil, last.status, fmt.Errorf("metadata service answers with status %d", last.status)
+	case err != nil && ctx.Err() != nil:
+		return nil, 0, fmt.Errorf("metadata service does not come to an end: %w", ctx.Err())
+	case err != nil:
+		return nil, 0, err
+	}
+	b, err := content(r)
+	return b, last.status, err
 }
 
 // Evidence is the instance identity document and its signature. AWS signs no
 // nonce and no key: it is the controller that binds the first document of an
 // instance to the key that came with it.
 func (a *AWS) Evidence(ctx context.Context, _, _ string) (residency.Evidence, error) {
-	ctx, cancel := context.WithTimeout(ctx, metadataPatience)
-	defer cancel()
 	document, err := a.identity(ctx, "document")
 	if err != nil {
 		return residency.Evidence{}, fmt.Errorf("read identity document: %w", err)
@@ -66,26 +107,29 @@ func (a *AWS) Evidence(ctx context.Context, _, _ string) (residency.Evidence, er
 
 // identity reads one item of the instance identity.
 func (a *AWS) identity(ctx context.Context, item string) ([]byte, error) {
-	out, err := a.service.GetDynamicData(ctx, &imds.GetDynamicDataInput{Path: "instance-identity/" + item})
-	if err != nil {
-		return nil, plain(err)
-	}
-	return content(out.Content)
+	b, _, err := ask(ctx, func(ctx context.Context) (io.ReadCloser, error) {
+		out, err := a.service.GetDynamicData(ctx, &imds.GetDynamicDataInput{Path: "instance-identity/" + item})
+		if err != nil {
+			return nil, err
+		}
+		return out.Content, nil
+	})
+	return b, err
 }
 
 // Notice reads the spot interruption notice; the service has none (404) until
 // about two minutes before EC2 takes the instance back.
 func (a *AWS) Notice(ctx context.Context) (Notice, error) {
-	ctx, cancel := context.WithTimeout(ctx, metadataPatience)
-	defer cancel()
-	out, err := a.service.GetMetadata(ctx, &imds.GetMetadataInput{Path: "spot/instance-action"})
-	if no, ok := errors.AsType[*smithyhttp.ResponseError](err); ok && no.HTTPStatusCode() == http.StatusNotFound {
+	b, status, err := ask(ctx, func(ctx context.Context) (io.ReadCloser, error) {
+		out, err := a.service.GetMetadata(ctx, &imds.GetMetadataInput{Path: "spot/instance-action"})
+		if err != nil {
+			return nil, err
+		}
+		return out.Content, nil
+	})
+	if status == http.StatusNotFound {
 		return Notice{}, nil
 	}
-	if err != nil {
-		return Notice{}, fmt.Errorf("read spot notice: %w", plain(err))
-	}
-	b, err := content(out.Content)
 	if err != nil {
 		return Notice{}, fmt.Errorf("read spot notice: %w", err)
 	}
@@ -114,16 +158,4 @@ func content(r io.ReadCloser) ([]byte, error) {
 		return nil, fmt.Errorf("the answer has %d bytes", len(b))
 	}
 	return b, nil
-}
-
-// plain is the one error at the bottom of the client's tower of them: which
-// address did not answer, or with which status it did.
-func plain(err error) error {
-	if no, ok := errors.AsType[*url.Error](err); ok {
-		return no
-	}
-	if no, ok := errors.AsType[*smithyhttp.ResponseError](err); ok {
-		return fmt.Errorf("metadata service answers with status %d", no.HTTPStatusCode())
-	}
-	return err
 }

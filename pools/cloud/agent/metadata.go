@@ -29,7 +29,8 @@ type Notice struct {
 	At     time.Time // not before then
 }
 
-// metadataPatience bounds one question to a metadata service, retries included.
+// metadataPatience bounds one question to a metadata service, retries included;
+// evidence of AWS takes two.
 const metadataPatience = 5 * time.Second
 
 // OpenMetadata opens the metadata service of the kind that user data names:
