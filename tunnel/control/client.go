@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strconv"
 	"sync/atomic"
@@ -101,8 +102,9 @@ func NewClient(o Options) *Client {
 	if o.Cert != nil {
 		conf.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return o.Cert() }
 	}
-	t := &http.Transport{TLSClientConfig: conf, MaxIdleConnsPerHost: 4, IdleConnTimeout: 30 * time.Second,
-		TLSHandshakeTimeout: 5 * time.Second, ResponseHeaderTimeout: time.Minute}
+	dial := &net.Dialer{Timeout: 5 * time.Second}
+	t := &http.Transport{TLSClientConfig: conf, DialContext: dial.DialContext, MaxIdleConnsPerHost: 4,
+		IdleConnTimeout: 30 * time.Second, TLSHandshakeTimeout: 5 * time.Second, ResponseHeaderTimeout: time.Minute}
 	c.http = &http.Client{Transport: t, CheckRedirect: func(*http.Request, []*http.Request) error {
 		return http.ErrUseLastResponse // what is said is said to the controller and no one else
 	}}

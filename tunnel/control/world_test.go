@@ -110,8 +110,8 @@ func newWorld(t testing.TB, change func(*world)) *world {
 	t.Helper()
 	w := &world{parts: &parts{}, house: newAuthority(t), grants: newAuthority(t)}
 	w.Server = &control.Server{Domain: domain, House: w.house.pool, Grants: w.grants.pool,
-		Pleader: w.parts, Bearer: w.parts, Site: w.parts, Log: w.parts, Desk: w.parts, Refused: errRefused, Unknown: errUnknown,
-		Allow: func(string, []string, string) error { return nil }}
+		Pleader: w.parts, Bearer: w.parts, Site: w.parts, Log: w.parts, Desk: w.parts,
+		Refused: errRefused, Unknown: errUnknown, Allow: func(string, []string, string) error { return nil }}
 	if change != nil {
 		change(w)
 	}

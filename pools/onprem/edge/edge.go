@@ -102,7 +102,8 @@ func New(c Config) (*Edge, error) {
 	if c.Announce <= 0 {
 		c.Announce = 15 * time.Second
 	}
-	e := &Edge{Config: c, slices: map[string]string{}, grants: map[string]*serving{}, doubt: "the controller was not heard yet"}
+	e := &Edge{Config: c, slices: map[string]string{}, grants: map[string]*serving{},
+		doubt: "the controller was not heard yet"}
 	if err := os.MkdirAll(c.Quarantine, 0o700); err != nil {
 		return nil, fmt.Errorf("open quarantine: %w", err)
 	}

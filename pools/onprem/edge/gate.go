@@ -21,54 +21,81 @@ type gate struct {
 	edge *Edge
 	now  func() tunnel.Serving // the grant as the controller last told it
 	mu   sync.Mutex
-	next int // number of the next window
+	next int            // number of the next window
+	owed []burst.Served // windows that have ended and are not closed in the log yet
 }
 
 // Open demands the receipt before the first byte: the grant's entry is in the
 // log, under a checkpoint this edge cosigned; the grant is for this peer's key,
-// this site and now; its credential is not revoked; the site's own rules permit
-// it as well.
+// this site and now; its credential is not revoked; it names what this site
+// holds under that name; the site's own rules permit it as well.
 func (g *gate) Open(ctx context.Context, peer slice.Peer, receipt []byte) (residency.Grant, error) {
+	grant, index, err := g.open(ctx, receipt)
+	if err == nil {
+		err = g.check(peer, grant)
+	}
+	if err != nil {
+		g.edge.Logger.WarnContext(ctx, "peer refused", "grant", peer.Grant, "serial", peer.Serial, "error", err.Error())
+		return residency.Grant{}, err
+	}
+	g.edge.Logger.InfoContext(ctx, "receipt accepted", "grant", grant.ID(), "entry", index,
+		"place", grant.Place().Address.String(), "level", grant.Level().String())
+	return grant, nil
+}
+
+// open reads the grant that a receipt proves to be in the log.
+func (g *gate) open(ctx context.Context, receipt []byte) (residency.Grant, int64, error) {
+	no := func(code string, err error) (residency.Grant, int64, error) {
+		return residency.Grant{}, 0, fmt.Errorf("open receipt: %w: %w", &slice.Denied{Code: code}, err)
+	}
 	if err := g.edge.learn(ctx); err != nil {
-		g.edge.Logger.WarnContext(ctx, "changes of keys not known", "grant", peer.Grant, "error", err.Error())
-		return residency.Grant{}, &slice.Denied{Code: "keys"}
+		return no("keys", fmt.Errorf("changes of keys are not known: %w", err))
 	}
 	entry, index, size, err := audit.OpenReceipt(receipt, g.edge.trust())
 	if err != nil {
-		return residency.Grant{}, &slice.Denied{Code: "receipt"}
+		return no("receipt", err)
 	}
-	if size > g.edge.Witness.Size() || entry.Kind != "cleared" {
-		return residency.Grant{}, &slice.Denied{Code: "receipt"}
+	if seen := g.edge.Witness.Size(); size > seen {
+		return no("receipt", fmt.Errorf("it is of a tree of %d entries, and this witness has seen %d", size, seen))
 	}
 	var cleared burst.Cleared
+	if entry.Kind != cleared.Kind() {
+		return no("receipt", fmt.Errorf("entry %d is %q, which grants nothing", index, entry.Kind))
+	}
 	if err := audit.DecodeStrict(entry.Body, &cleared); err != nil {
-		return residency.Grant{}, &slice.Denied{Code: "receipt"}
+		return no("receipt", err)
 	}
 	grant, err := residency.OpenGrant([]byte(cleared.Sealed), g.edge.grantKeys())
 	if err != nil {
-		return residency.Grant{}, &slice.Denied{Code: "grant"}
+		return no("grant", err)
 	}
-	if err := g.check(peer, grant); err != nil {
-		g.edge.Logger.WarnContext(ctx, "peer refused", "grant", peer.Grant, "error", err.Error())
-		return residency.Grant{}, err
+	if grant.ID() != cleared.Grant || grant.Claim() != entry.Burst {
+		return no("grant", fmt.Errorf("entry %d of %s holds the grant of another", index, entry.Burst))
 	}
-	g.edge.Logger.InfoContext(ctx, "receipt accepted", "grant", grant.ID(), "entry", index, "tree", size,
-		"place", grant.Place().Address.String(), "level", grant.Level().String())
-	return grant, nil
+	return grant, index, nil
 }
 
 // check asks everything that may have changed since the grant was entered.
 func (g *gate) check(peer slice.Peer, grant residency.Grant) error {
 	work := g.now()
+	no := func(code, why string) error { return fmt.Errorf("%w: %s", &slice.Denied{Code: code}, why) }
 	switch {
 	case slices.Contains(work.Revoked, peer.Serial):
-		return &slice.Denied{Code: "revoked"}
-	case grant.ID() != peer.Grant || grant.ID() != work.Grant || grant.NodeKey() != peer.NodeKey:
-		return &slice.Denied{Code: "peer"}
-	case grant.Site() != g.edge.Site || !grant.Valid(time.Now()):
-		return &slice.Denied{Code: "grant"}
+		return no("revoked", "its credential was revoked")
+	case grant.ID() != peer.Grant || grant.NodeKey() != peer.NodeKey:
+		return no("peer", "the grant is another node's")
+	case grant.ID() != work.Grant || grant.Claim() != work.Claim:
+		return no("peer", "the controller named another grant at this address")
+	case grant.Site() != g.edge.Site:
+		return no("grant", "the grant is of another site")
+	case !grant.Valid(time.Now()):
+		return no("grant", "the grant is not valid now")
 	case work.Order != tunnel.OrderRun && work.Order != tunnel.OrderUnmount:
-		return &slice.Denied{Code: "ended"}
+		return no("ended", "the controller said to end it")
+	case grant.SliceDigest() != g.edge.slices[grant.Slice().Name]:
+		return no("slice", "the digest is not what is held under the name "+grant.Slice().Name)
+	case g.edge.isSlice(grant.Payload()):
+		return no("payload", "the program it names is a slice")
 	}
 	return g.rules(grant)
 }
@@ -99,7 +126,7 @@ func (g *gate) Window(ctx context.Context, grant residency.Grant, manifest strin
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if err := g.catchUp(ctx, grant); err != nil {
+	if err := g.catchUp(ctx, grant.Claim()); err != nil {
 		return nil, err
 	}
 	w := burst.Window{Grant: grant.ID(), N: g.next, Manifest: manifest, Bytes: budget}
@@ -110,21 +137,38 @@ func (g *gate) Window(ctx context.Context, grant residency.Grant, manifest strin
 	return &window{g, grant.Claim(), w}, nil
 }
 
-// catchUp closes windows that are entered but whose answer never came, as when
-// the controller died in between: nothing was served in them.
-func (g *gate) catchUp(ctx context.Context, grant residency.Grant) error {
+// catchUp closes what is owed, and windows that are entered but whose answer
+// never came, as when the controller died in between: nothing was served in
+// them. It is called with the gate's turn.
+func (g *gate) catchUp(ctx context.Context, claim string) error {
 	work := g.now()
 	for _, o := range work.Open {
-		if o.N < g.next {
-			continue
-		}
-		body := &burst.Served{Grant: grant.ID(), N: o.N, Digest: slice.WindowDigest(nil), Why: "unused"}
-		if err := g.edge.enter(ctx, grant.Claim(), body); err != nil {
-			return err
+		owed := slices.ContainsFunc(g.owed, func(s burst.Served) bool { return s.N == o.N })
+		if o.N >= g.next && !owed {
+			g.owed = append(g.owed, burst.Served{Grant: work.Grant, N: o.N,
+				Digest: slice.WindowDigest(nil), Why: "unused"})
 		}
 	}
 	g.next = max(g.next, work.Window+1)
+	for len(g.owed) > 0 {
+		if err := g.close(ctx, claim, &g.owed[0]); err != nil {
+			return err
+		}
+		g.owed = g.owed[1:]
+	}
 	return nil
+}
+
+// close enters how a window ended. One that the log already holds as closed,
+// because only the answer was lost, is closed.
+func (g *gate) close(ctx context.Context, claim string, body *burst.Served) error {
+	err := g.edge.enter(ctx, claim, body)
+	work := g.now()
+	open := slices.ContainsFunc(work.Open, func(o tunnel.Open) bool { return o.N == body.N })
+	if err != nil && work.Window >= body.N && !open {
+		return nil
+	}
+	return err
 }
 
 // window is one entered permission to serve.
@@ -135,14 +179,26 @@ type window struct {
 }
 
 // Close enters what the window served. It outlives the stream's context: what
-// went out is entered whatever ended it.
+// went out is entered whatever ended it, later if it cannot be now.
 func (w *window) Close(served int64, chunks int, digest, why string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	g := w.gate
+	ctx, cancel := context.WithTimeout(context.Background(), closeFor)
 	defer cancel()
-	w.gate.edge.Logger.InfoContext(ctx, "window served", "grant", w.w.Grant, "window", w.w.N, "bytes", served, "chunks", chunks, "why", why)
-	body := &burst.Served{Grant: w.w.Grant, N: w.w.N, Bytes: served, Chunks: chunks, Digest: digest, Why: why}
-	return backoff.Retry(func() error { return w.gate.edge.enter(ctx, w.claim, body) }, backoff.WithContext(w.gate.edge.pauses(), ctx))
+	g.edge.Logger.InfoContext(ctx, "window served", "grant", w.w.Grant, "window", w.w.N, "bytes", served,
+		"chunks", chunks, "why", why)
+	body := burst.Served{Grant: w.w.Grant, N: w.w.N, Bytes: served, Chunks: chunks, Digest: digest, Why: why}
+	enter := func() error { return g.close(ctx, w.claim, &body) }
+	err := backoff.Retry(enter, backoff.WithContext(g.edge.pauses(), ctx))
+	if err != nil {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.owed = append(g.owed, body)
+	}
+	return err
 }
+
+// closeFor bounds the tries to close a window before the stream ends over it.
+const closeFor = 10 * time.Second
 
 // Artefact opens quarantine for a result that the job's outputs list.
 func (g *gate) Artefact(ctx context.Context, grant residency.Grant, name string, size int64) (slice.Sink, error) {

@@ -2,6 +2,8 @@ package edge
 
 import (
 	"context"
+	"crypto/rand"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -44,6 +46,16 @@ func (e *Edge) add(name string, root fs.FS) (string, error) {
 	return m.Digest(), e.store.Add(m, root)
 }
 
+// isSlice reports whether a digest is that of a slice this site holds.
+func (e *Edge) isSlice(digest string) bool {
+	for _, d := range e.slices {
+		if d == digest {
+			return true
+		}
+	}
+	return false
+}
+
 // Held lists what this site holds: slice name → manifest digest.
 func (e *Edge) Held() map[string]string { return e.slices }
 
@@ -51,6 +63,7 @@ func (e *Edge) Held() map[string]string { return e.slices }
 // name and takes it only when its digest is entered.
 type incoming struct {
 	*os.File
+	root  *os.Root // the claim's directory, which nothing leads out of
 	edge  *Edge
 	ctx   context.Context
 	grant residency.Grant
@@ -61,39 +74,68 @@ type incoming struct {
 // quarantine opens a result's file. Nothing leaves quarantine by itself: a
 // release is a person's decision.
 func (e *Edge) quarantine(ctx context.Context, g residency.Grant, name string, size int64) (slice.Sink, error) {
-	dir := filepath.Join(e.Quarantine, g.Claim())
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("open quarantine: %w", err)
+	for _, n := range []string{g.Claim(), name} {
+		if n != filepath.Base(n) || !filepath.IsLocal(n) || n == "." {
+			return nil, fmt.Errorf("open quarantine: %q: %w", n, &slice.Denied{Code: "name"})
+		}
 	}
-	f, err := os.CreateTemp(dir, ".incoming-*")
+	all, err := os.OpenRoot(e.Quarantine)
 	if err != nil {
 		return nil, fmt.Errorf("open quarantine: %w", err)
 	}
-	return &incoming{File: f, edge: e, ctx: context.WithoutCancel(ctx), grant: g, name: name, size: size}, nil
+	defer all.Close()
+	if err := all.Mkdir(g.Claim(), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, fmt.Errorf("open quarantine: %w", err)
+	}
+	root, err := all.OpenRoot(g.Claim())
+	if err != nil {
+		return nil, fmt.Errorf("open quarantine: %w", err)
+	}
+	f, err := root.OpenFile(".incoming-"+rand.Text(), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open quarantine: %w", err), root.Close())
+	}
+	return &incoming{f, root, e, context.WithoutCancel(ctx), g, name, size}, nil
 }
 
 // Commit makes the result durable and enters its digest.
 func (in *incoming) Commit(digest string) error {
-	if err := in.Sync(); err != nil {
-		return fmt.Errorf("keep %s: %w", in.name, err)
+	if err := in.commit(digest); err != nil {
+		return errors.Join(fmt.Errorf("keep %s: %w", in.name, err), in.Abort())
 	}
-	if err := in.Close(); err != nil {
-		return fmt.Errorf("keep %s: %w", in.name, err)
+	in.edge.Logger.InfoContext(in.ctx, "artefact in quarantine", "grant", in.grant.ID(), "name", in.name,
+		"digest", digest, "bytes", in.size)
+	return in.root.Close()
+}
+
+func (in *incoming) commit(digest string) error {
+	if err := errors.Join(in.Sync(), in.Close()); err != nil {
+		return err
 	}
-	body := &burst.Artefact{Grant: in.grant.ID(), Name: in.name, Digest: digest, Bytes: in.size, Class: in.grant.Slice().Class.String()}
+	body := &burst.Artefact{Grant: in.grant.ID(), Name: in.name, Digest: digest, Bytes: in.size,
+		Class: in.grant.Slice().Class.String()}
 	bounded, cancel := context.WithTimeout(in.ctx, 20*time.Second) // a controller that restarts is waited for
 	defer cancel()
 	enter := func() error { return in.edge.enter(bounded, in.grant.Claim(), body) }
 	if err := backoff.Retry(enter, backoff.WithContext(in.edge.pauses(), bounded)); err != nil {
-		os.Remove(in.File.Name())
 		return err
 	}
-	in.edge.Logger.InfoContext(in.ctx, "artefact in quarantine", "grant", in.grant.ID(), "name", in.name, "digest", digest, "bytes", in.size)
-	return os.Rename(in.File.Name(), filepath.Join(filepath.Dir(in.File.Name()), in.name))
+	if err := in.root.Rename(filepath.Base(in.File.Name()), in.name); err != nil {
+		return err
+	}
+	dir, err := in.root.Open(".")
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
 }
 
 // Abort drops the result.
 func (in *incoming) Abort() error {
-	in.Close()
-	return os.Remove(in.File.Name())
+	in.Close() // a file that is closed already is no matter
+	err := in.root.Remove(filepath.Base(in.File.Name()))
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return errors.Join(err, in.root.Close())
 }

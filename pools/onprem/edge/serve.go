@@ -54,6 +54,7 @@ func (e *Edge) follow(ctx context.Context) error {
 		}
 		pause.Reset()
 		since = w.N
+		e.hangUp(w.Grants)
 		for _, g := range w.Grants {
 			e.dial(ctx, &all, g)
 		}
@@ -67,12 +68,12 @@ func (e *Edge) dial(ctx context.Context, all *sync.WaitGroup, g tunnel.Serving) 
 	if !known {
 		s = &serving{work: g, done: make(chan struct{})}
 		e.grants[g.Grant] = s
-		e.closeLost(ctx, g)
 		stream, cancel := context.WithCancelCause(ctx)
 		s.cancel = cancel
-		gate := &gate{edge: e, now: s.now, next: g.Window + 1}
+		gate := &gate{edge: e, now: s.now, next: g.Window + 1, owed: lost(g)}
 		all.Go(func() {
 			defer close(s.done)
+			e.closeLost(ctx, gate, g.Claim)
 			e.serve(stream, s, gate)
 		})
 		return
@@ -89,14 +90,35 @@ func (e *Edge) dial(ctx context.Context, all *sync.WaitGroup, g tunnel.Serving) 
 	}
 }
 
-// closeLost closes windows that an earlier life of this edge left open, at
-// their full size: what went out before a crash is not known, so all of it counts.
-func (e *Edge) closeLost(ctx context.Context, g tunnel.Serving) {
-	for _, w := range g.Open {
-		body := &burst.Served{Grant: g.Grant, N: w.N, Bytes: w.Bytes, Digest: slice.WindowDigest(nil), Why: "lost"}
-		if err := e.enter(ctx, g.Claim, body); err != nil {
-			e.Logger.ErrorContext(ctx, "window of an earlier life not closed", "grant", g.Grant, "window", w.N, "error", err.Error())
+// hangUp ends the stream of every grant that is not listed any more: it has ended, whether or not
+// this edge heard it end.
+func (e *Edge) hangUp(listed []tunnel.Serving) {
+	for id, s := range e.grants {
+		if !slices.ContainsFunc(listed, func(g tunnel.Serving) bool { return g.Grant == id }) {
+			s.cancel(errCut)
+			delete(e.grants, id)
 		}
+	}
+}
+
+// lost are windows that an earlier life of this edge left open, at their full
+// size: what went out before a crash is not known, so all of it counts.
+func lost(g tunnel.Serving) (owed []burst.Served) {
+	for _, w := range g.Open {
+		owed = append(owed, burst.Served{Grant: g.Grant, N: w.N, Bytes: w.Bytes,
+			Digest: slice.WindowDigest(nil), Why: "lost"})
+	}
+	return owed
+}
+
+// closeLost closes them. If that cannot be done now, it is done before the next window.
+func (e *Edge) closeLost(ctx context.Context, g *gate, claim string) {
+	ctx, cancel := context.WithTimeout(ctx, closeFor)
+	defer cancel()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if err := g.catchUp(ctx, claim); err != nil {
+		e.Logger.ErrorContext(ctx, "windows of an earlier life not closed", "grant", g.now().Grant, "error", err.Error())
 	}
 }
 
@@ -145,7 +167,8 @@ func (e *Edge) probe(ctx context.Context, s *serving) {
 		e.Logger.DebugContext(ctx, "old credential not tried on the road", "grant", w.Grant)
 		return
 	}
-	body := &burst.Probed{Serial: w.Revoked[len(w.Revoked)-1], Refused: true, By: "edge", Detail: "tried on the road after its revocation"}
+	body := &burst.Probed{Serial: w.Revoked[len(w.Revoked)-1], Refused: true, By: "edge",
+		Detail: "tried on the road after its revocation"}
 	if err := e.enter(ctx, w.Claim, body); err != nil {
 		e.Logger.WarnContext(ctx, "probe not entered", "grant", w.Grant, "error", err.Error())
 	}

@@ -41,11 +41,13 @@ func (e *Edge) set(ctx context.Context, s policy.Signal, round int) {
 	e.mu.Unlock()
 	switch {
 	case s.Saturated != was.Saturated && s.Saturated:
-		e.Logger.InfoContext(ctx, "saturated", "rule", s.Rule, "utilisation", s.Utilisation, "gpus", s.GPUs, "waiting", s.Waiting)
+		e.Logger.InfoContext(ctx, "saturated", "rule", s.Rule, "utilisation", s.Utilisation, "gpus", s.GPUs,
+			"waiting", s.Waiting)
 	case s.Saturated != was.Saturated:
 		e.Logger.InfoContext(ctx, "no longer saturated", "reason", s.Reason)
 	case round%5 == 0:
-		e.Logger.DebugContext(ctx, "sampled", "utilisation", s.Utilisation, "gpus", s.GPUs, "waiting", s.Waiting, "reason", s.Reason)
+		e.Logger.DebugContext(ctx, "sampled", "utilisation", s.Utilisation, "gpus", s.GPUs, "waiting", s.Waiting,
+			"reason", s.Reason)
 	}
 }
 
@@ -88,6 +90,9 @@ func (e *Edge) announce(ctx context.Context) error {
 		signal, jobs, doubt := e.signal, waiting(e.work), e.doubt
 		e.mu.Unlock()
 		now := time.Now()
+		if signal.Saturated && !e.stands(signal, now) {
+			signal.Saturated, signal.Stale, signal.Reason = false, true, "the sampler has fallen silent"
+		}
 		if !signal.At.IsZero() && (signal.Saturated != said.Saturated || now.Sub(at) >= e.Announce) {
 			if err := e.Bus.Signal(ctx, signal); err != nil {
 				e.Logger.WarnContext(ctx, "signal not announced", "error", err.Error())
@@ -95,7 +100,7 @@ func (e *Edge) announce(ctx context.Context) error {
 			said, at = signal, now
 		}
 		for _, j := range jobs {
-			if doubt == "" && signal.Saturated && now.Sub(last[j.ID]) >= e.Announce {
+			if doubt == "" && e.stands(signal, now) && now.Sub(last[j.ID]) >= e.Announce {
 				e.request(ctx, j, signal, now)
 				last[j.ID] = now
 			}
@@ -103,6 +108,12 @@ func (e *Edge) announce(ctx context.Context) error {
 		sleep(ctx, min(e.Announce/5, 250*time.Millisecond))
 	}
 	return nil
+}
+
+// stands reports whether a level is still shown at now: a sampler that hangs
+// must not leave its last word standing.
+func (e *Edge) stands(s policy.Signal, now time.Time) bool {
+	return s.Saturated && !s.Stale && now.Sub(s.At) <= e.Threshold.StaleAfter
 }
 
 // request asks for a burst for one job.
