@@ -17,7 +17,6 @@ import (
 	"github.com/burstctl/burstctl/configs"
 	"github.com/burstctl/burstctl/configs/frame"
 	"github.com/burstctl/burstctl/pools/burst"
-	"github.com/burstctl/burstctl/pools/onprem/edge"
 	"github.com/burstctl/burstctl/residency/audit"
 	"github.com/burstctl/burstctl/tunnel/control"
 )
@@ -31,6 +30,24 @@ type demoOptions struct {
 	only  bool
 }
 
+// check refuses flags that make no sense.
+func (o demoOptions) check() error {
+	switch {
+	case o.pace < 0:
+		return usage("--pace is %v, which is no pause", o.pace)
+	case o.limit <= 0:
+		return usage("--limit is %v, which is no time", o.limit)
+	case o.only && o.state == "":
+		return usage("--prepare needs --state, the directory to prepare")
+	}
+	return nil
+}
+
+func usage(format string, args ...any) error {
+	return &frame.Problem{Code: frame.Usage, What: "start demo", Err: fmt.Errorf(format, args...),
+		Fix: "see \"burstctl demo --help\""}
+}
+
 func demoCommand() *cobra.Command {
 	var o demoOptions
 	c := &cobra.Command{
@@ -38,44 +55,82 @@ func demoCommand() *cobra.Command {
 		Short: "Play one burst from saturation to teardown on this machine: real log, real tunnel, real job",
 		Long: "The demo starts NATS, a controller, an edge connector and the local driver, whose nodes are processes in\n" +
 			"named places, and plays a retraining peak. It uses the same code and the same config files as a deployment.\n" +
-			"Places and prices are real, from dated tables; the claims table is synthetic; no cloud is called.",
+			"Places and prices are real, from dated tables; the claims table is synthetic; no cloud is called.\n\n" +
+			"A run that ends by itself leaves its state directory: log, trust file, keys, configs, the model and the logs\n" +
+			"of its parts, some 2 MiB, for the three commands it prints last. --keep leaves data, program and node\n" +
+			"directories too. A run that is interrupted leaves no directory, unless --state or --keep names the wish.\n" +
+			"However it ends, by kill -9 too, no process, mount or namespace is left.",
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if err := o.check(); err != nil {
+				return err
+			}
 			if o.only {
 				return prepare(o.state, c.ErrOrStderr())
 			}
-			return demo(c.Context(), o, c.OutOrStdout(), frame.FormatOf(c) == frame.JSON)
+			return demo(c.Context(), o, c.OutOrStdout(), c.ErrOrStderr(), frame.FormatOf(c))
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&o.state, "state", "", "directory for the demo's files; a new temporary one if not given")
-	f.BoolVar(&o.keep, "keep", false, "keep data, payload and node directories too, not only log, keys and configs")
-	f.DurationVar(&o.pace, "pace", 0, "pause after each line, for a talk")
+	f.StringVar(&o.state, "state", "", "directory for the demo's files, new or empty; a new temporary one if not given")
+	f.BoolVar(&o.keep, "keep", false, "keep data, program and node directories too, whatever happens")
+	f.DurationVar(&o.pace, "pace", 0, "pause after each line, for a talk: 1s")
 	f.BoolVar(&o.only, "prepare", false, "only write the house into --state, to be run as separate processes")
-	f.DurationVar(&o.limit, "limit", 2*time.Minute, "give up after so long")
+	f.DurationVar(&o.limit, "limit", 2*time.Minute, "give the burst up after so long")
 	return c
 }
 
 // demo plays the story. Whatever happens, no process, mount or namespace is left.
-func demo(ctx context.Context, o demoOptions, out io.Writer, json bool) error {
-	ctx, cancel := context.WithTimeout(ctx, o.limit)
-	defer cancel()
+func demo(ctx context.Context, o demoOptions, out, talk io.Writer, format frame.Format) error {
 	dir, err := stateDir(o.state)
 	if err != nil {
 		return err
 	}
-	s := newStory(out, json, o.pace)
-	p := &play{dir: dir, story: s, ended: map[string]burst.Over{}, moved: make(chan struct{}, 1)}
-	err = p.perform(ctx)
-	if err != nil {
-		s.end()
-		fmt.Fprintln(out, "\nthe logs of this run are in", dir)
-		return err
+	p := &play{dir: dir, story: newStory(ctx, out, format, o.pace), kinds: map[string]int{},
+		begun: map[string]time.Time{}, moved: make(chan struct{}, 1)}
+	limited, cancel := context.WithTimeoutCause(ctx, o.limit, fmt.Errorf("play demo: given up after %v", o.limit))
+	err = p.perform(limited)
+	if err == nil {
+		err = p.review(limited)
 	}
-	err = p.review(ctx, json)
-	s.end()
-	if err == nil && !json {
-		p.next(out)
+	if err != nil && limited.Err() != nil {
+		err = context.Cause(limited)
+	}
+	cancel()
+	if err == nil {
+		p.next()
+		err = p.verdict()
+	}
+	p.story.end()
+	return p.leave(ctx, o, talk, err)
+}
+
+// verdict is an error if one of the jobs did not end as the story says.
+func (p *play) verdict() error {
+	for _, s := range p.states {
+		if s.Request.Job.Name != p.story.aside && s.Outcome != burst.WhyFinished {
+			return frame.Wrap(frame.JobFailed, fmt.Errorf("play demo: job %s ended so: %s", s.Request.Job.Name, s.Outcome), "")
+		}
+		if s.Request.Job.Name == p.story.aside && s.Decision.Plan != nil {
+			return frame.Wrap(frame.Failed, fmt.Errorf("play demo: job %s was not refused", p.story.aside), "")
+		}
+	}
+	return nil
+}
+
+// leave drops what need not stay, and says where to look if the demo ended early.
+func (p *play) leave(ctx context.Context, o demoOptions, talk io.Writer, err error) error {
+	switch interrupted := ctx.Err() != nil; {
+	case interrupted && !o.keep && o.state == "":
+		err = errors.Join(context.Cause(ctx), os.RemoveAll(p.dir))
+		return &frame.Problem{Code: frame.Canceled, What: "play demo", Err: err,
+			Fix: "nothing is left; run it again from the start"}
+	case interrupted:
+		err = &frame.Problem{Code: frame.Canceled, What: "play demo", Err: context.Cause(ctx),
+			Fix: "nothing of it runs on; its files are in " + p.dir + "; run it again in another directory"}
+	case err != nil:
+		fmt.Fprintln(talk, "the logs of this run are in", p.dir)
+		return err
 	}
 	if !o.keep {
 		p.tidy()
@@ -85,9 +140,6 @@ func demo(ctx context.Context, o demoOptions, out io.Writer, json bool) error {
 
 // prepare writes a house that is run by hand: the demo's, at fixed addresses.
 func prepare(dir string, talk io.Writer) error {
-	if dir == "" {
-		return &frame.Problem{Code: frame.Usage, What: "prepare house", Err: errors.New("no directory is named"), Fix: "name it with --state"}
-	}
 	dir, err := stateDir(dir)
 	if err != nil {
 		return err
@@ -119,7 +171,8 @@ func stateDir(dir string) (string, error) {
 	}
 	entries, err := os.ReadDir(dir)
 	if err == nil && len(entries) > 0 {
-		return "", frame.Wrap(frame.FileOpen, fmt.Errorf("start demo: %s is not empty", dir), "name another directory with --state")
+		return "", &frame.Problem{Code: frame.Failed, What: "start demo", Err: fmt.Errorf("%s is not empty", dir),
+			Why: "one directory holds one run", Fix: "name another directory with --state"}
 	}
 	abs, err := filepath.Abs(dir)
 	if err != nil {
@@ -132,12 +185,14 @@ func stateDir(dir string) (string, error) {
 type play struct {
 	dir    string
 	story  *story
-	mu     sync.Mutex
-	ended  map[string]burst.Over // by claim
-	moved  chan struct{}
-	epochs int
 	daemon *daemon
 	states []burst.State // at the end
+
+	mu    sync.Mutex
+	heard bool                 // the edge has told which day it replays
+	kinds map[string]int       // entries seen, by kind
+	begun map[string]time.Time // when the job started, by claim
+	moved chan struct{}
 }
 
 // perform runs the house until both jobs have ended and the log is witnessed.
@@ -145,9 +200,9 @@ func (p *play) perform(ctx context.Context) (err error) {
 	if err := buildHouse(p.dir); err != nil {
 		return err
 	}
-	conf, err := configs.ReadController(filepath.Join(p.dir, "controller.yaml"))
+	conf, err := readController(filepath.Join(p.dir, "controller.yaml"))
 	if err != nil {
-		return frame.Wrap(frame.BadConfig, err, "")
+		return err
 	}
 	lg, logs, err := fileLogger(filepath.Join(p.dir, "controller.log"))
 	if err != nil {
@@ -160,12 +215,14 @@ func (p *play) perform(ctx context.Context) (err error) {
 	}
 	defer nats.Shutdown()
 	conf.NATS.URL = nats.URL()
-	p.story.seen = p.see
-	p.story.say(opening, "demo", "NATS with JetStream runs at "+nats.URL()+", TLS, one user per edge")
+	if err := p.open(conf); err != nil {
+		return err
+	}
 	if p.daemon, err = newDaemon(ctx, conf, lg, parts{observe: p.story.entry, lifeline: true}); err != nil {
 		return err
 	}
 	defer p.daemon.close()
+	defer func() { err = errors.Join(err, p.letGo()) }()
 	running, stop := context.WithCancel(ctx)
 	crashed := make(chan error, 2)
 	var all sync.WaitGroup
@@ -182,13 +239,24 @@ func (p *play) perform(ctx context.Context) (err error) {
 	select {
 	case err = <-played:
 	case err = <-crashed:
-		err = errors.Join(err, context.Cause(ctx))
-		if err == nil {
+		if err = errors.Join(err, context.Cause(ctx)); err == nil {
 			err = errors.New("play demo: a part ended early")
 		}
 	}
 	p.states = p.daemon.engine.Bursts()
 	return err
+}
+
+// letGo ends what nodes still run; after a burst that was played to its end,
+// there are none.
+func (p *play) letGo() error {
+	var errs []error
+	for _, d := range p.daemon.fleet {
+		if c, ok := d.(io.Closer); ok {
+			errs = append(errs, c.Close())
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // jobs hands in two jobs, the second while the first one runs, and waits for
@@ -199,51 +267,54 @@ func (p *play) jobs(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	first, err := p.submit(ctx, client, "job.yaml")
-	if err != nil {
+	if err := p.until(ctx, func() bool { return p.heard && p.kinds["law"] > 0 }); err != nil {
 		return err
 	}
-	if err := p.until(ctx, func() bool { return p.epochs > 0 || len(p.ended) > 0 }); err != nil {
+	if err := p.submit(ctx, client, "job.yaml"); err != nil {
 		return err
 	}
-	p.story.mu.Lock()
-	p.story.claims[edge.ClaimID("hq", "job-2")] = refusing
-	p.story.mu.Unlock()
-	second, err := p.submit(ctx, client, "job-unpermitted.yaml")
-	if err != nil {
+	if err := p.until(ctx, func() bool { return p.kinds["job-progress"] >= 3 || p.kinds["ended"] > 0 }); err != nil {
 		return err
 	}
-	if err := p.until(ctx, func() bool { return len(p.ended) == 2 }); err != nil {
+	if err := p.submit(ctx, client, secondJob); err != nil {
+		return err
+	}
+	if err := p.until(ctx, func() bool { return p.kinds["ended"] == 2 }); err != nil {
 		return err
 	}
 	if err := p.daemon.log.Seal(ctx); err != nil {
 		return fmt.Errorf("wait for the witness: %w", err)
 	}
-	_, _ = first, second
 	return nil
 }
 
-func (p *play) submit(ctx context.Context, client *control.Client, file string) (control.JobInfo, error) {
+// secondJob is the file of the job that must be refused.
+const secondJob = "job-unpermitted.yaml"
+
+func (p *play) submit(ctx context.Context, client *control.Client, file string) error {
 	job, err := configs.ReadJob(filepath.Join(p.dir, file))
 	if err != nil {
-		return control.JobInfo{}, frame.Wrap(frame.BadConfig, err, "")
+		return frame.Wrap(frame.BadConfig, err, "")
 	}
-	info, err := client.Submit(ctx, "hq", job)
-	return info, refusal(err)
+	_, err = client.Submit(ctx, "hq", job)
+	return refusal(err)
 }
 
 // see notes what the play waits for.
 func (p *play) see(leaf audit.Leaf) {
+	p.note(func() {
+		p.kinds[leaf.Entry.Kind]++
+		if leaf.Entry.Kind == "job-started" {
+			p.begun[leaf.Entry.Burst] = leaf.Entry.At
+		}
+	})
+}
+
+// note changes what until looks at.
+func (p *play) note(change func()) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	switch leaf.Entry.Kind {
-	case "job-progress":
-		p.epochs++
-	case "ended":
-		p.ended[leaf.Entry.Burst] = burst.Over{}
-	default:
-		return
-	}
+	change()
+	p.mu.Unlock()
 	select {
 	case p.moved <- struct{}{}:
 	default:

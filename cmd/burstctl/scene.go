@@ -2,24 +2,31 @@ package main
 
 import (
 	"bufio"
+	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
+	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"github.com/burstctl/burstctl/configs"
 	"github.com/burstctl/burstctl/configs/frame"
 	"github.com/burstctl/burstctl/configs/keys"
 	"github.com/burstctl/burstctl/configs/site"
+	"github.com/burstctl/burstctl/pools/burst"
 	"github.com/burstctl/burstctl/pools/bus/busserver"
 	"github.com/burstctl/burstctl/pools/onprem/replay"
 	"github.com/burstctl/burstctl/residency/audit"
@@ -62,7 +69,8 @@ func runEdge(ctx context.Context, path string) error {
 		return frame.Wrap(frame.BadConfig, err, "")
 	}
 	lg := jsonLogger(os.Stdout)
-	lg.InfoContext(ctx, "day", "title", traces.PhillyTitle, "describe", day, "rule", replay.Rule, "choice", traces.PhillyChoice)
+	lg.InfoContext(ctx, "day", "title", traces.PhillyTitle, "describe", day, "rule", replay.Rule,
+		"choice", traces.PhillyChoice)
 	s, err := site.Open(ctx, conf, src, lg)
 	if err != nil {
 		return err
@@ -71,12 +79,40 @@ func runEdge(ctx context.Context, path string) error {
 	return s.Edge.Run(ctx)
 }
 
+// open says what is about to be played, and gives the story what it is told with.
+func (p *play) open(conf configs.Controller) error {
+	places, err := readPlaces(conf.Places)
+	if err != nil {
+		return err
+	}
+	second, err := configs.ReadJob(filepath.Join(p.dir, secondJob))
+	if err != nil {
+		return frame.Wrap(frame.BadConfig, err, "")
+	}
+	p.story.teller.place, p.story.budgets = places.Lookup, conf.Budgets
+	p.story.aside, p.story.seen = second.Name, p.see
+	nodes := "each with network, mounts and process numbers of its own"
+	if os.Geteuid() != 0 {
+		nodes = "plain ones, without namespaces, as this user is not root"
+	}
+	p.story.say(opening, "demo", "one burst, from a site that is full to the last trace of the cloud",
+		"places, prices and the load of the GPUs are real, from dated tables",
+		"no cloud is called: its machines are processes of this one's, "+nodes,
+		fmt.Sprintf("the claims table is synthetic, made from seed %d: no person is in it", demoSeed))
+	p.story.say(opening, "demo", "NATS with JetStream runs at "+conf.NATS.URL+", TLS, one user per edge")
+	return nil
+}
+
 // startEdge starts the edge as a child and tells what it says. The function it
 // returns waits for the child's end.
 func (p *play) startEdge(ctx context.Context, nats, controller string) (func() error, error) {
 	path := filepath.Join(p.dir, "edge.yaml")
 	if err := address(path, "NATS_URL", nats, "CONTROL_ADDRESS", controller); err != nil {
 		return nil, fmt.Errorf("start edge: %w", err)
+	}
+	conf, err := configs.ReadEdge(path)
+	if err != nil {
+		return nil, frame.Wrap(frame.BadConfig, err, "")
 	}
 	exe, err := os.Executable()
 	if err != nil {
@@ -89,6 +125,7 @@ func (p *play) startEdge(ctx context.Context, nats, controller string) (func() e
 	cmd := exec.CommandContext(ctx, exe, "edge", "--config", path)
 	cmd.Env = []string{"PATH=/usr/local/bin:/usr/bin:/bin", "HOME=" + p.dir}
 	cmd.Stderr = said
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a Ctrl-C is for the demo, which ends its edge in order
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 2 * time.Second
 	line, err := cmd.StdinPipe() // held open until the demo ends, in whatever way
@@ -105,7 +142,7 @@ func (p *play) startEdge(ctx context.Context, nats, controller string) (func() e
 	return func() error {
 		defer said.Close()
 		defer runtime.KeepAlive(line)
-		p.hear(out, said)
+		p.hear(out, said, conf)
 		if err := cmd.Wait(); err != nil && ctx.Err() == nil {
 			return fmt.Errorf("edge ended: %w; see %s", err, said.Name())
 		}
@@ -113,36 +150,73 @@ func (p *play) startEdge(ctx context.Context, nats, controller string) (func() e
 	}, nil
 }
 
+// remark is a line of the edge's log that the story may tell.
+type remark struct {
+	Msg         string `json:"msg"`
+	Title       string `json:"title"`
+	Describe    string `json:"describe"`
+	Rule        string `json:"rule"`
+	GPUs        int    `json:"gpus"`
+	Utilisation int    `json:"utilisation"`
+	Waiting     int    `json:"waiting"`
+	Reason      string `json:"reason"`
+	Entry       int64  `json:"entry"`
+	Tree        int64  `json:"tree"`
+}
+
 // hear tells what the edge logs and a person should know.
-func (p *play) hear(out io.Reader, said io.Writer) {
+func (p *play) hear(out io.Reader, said io.Writer, conf configs.Edge) {
 	lines := bufio.NewScanner(out)
 	lines.Buffer(nil, 1<<20)
 	full := false
 	for lines.Scan() {
 		fmt.Fprintln(said, lines.Text())
-		var l map[string]any
-		if json.Unmarshal(lines.Bytes(), &l) != nil {
+		var h remark
+		if json.Unmarshal(lines.Bytes(), &h) != nil {
 			continue
 		}
-		full = full || l["msg"] == "saturated"
-		switch l["msg"] {
-		case "day":
-			p.story.say(saturation, "edge:hq", fmt.Sprint("replays a recorded day: ", l["title"]), fmt.Sprint(l["describe"]), fmt.Sprint("rule: ", l["rule"]))
-		case "sampled":
-			if full {
-				continue // once declared, the level speaks for itself
-			}
-			p.story.say(saturation, "edge:hq", fmt.Sprintf("%v GPUs at %v %% (window mean), %v jobs wait: %v", l["gpus"], l["utilisation"], l["waiting"], l["reason"]))
-		case "saturated":
-			p.story.say(saturation, "edge:hq", fmt.Sprintf("SATURATED: %v GPUs at %v %%, %v jobs wait", l["gpus"], l["utilisation"], l["waiting"]), fmt.Sprint("rule: ", l["rule"]))
-		case "receipt accepted":
-			p.story.say(granting, "edge:hq", fmt.Sprintf("receipt accepted before the first byte: entry %v, in a tree of %v that this edge has cosigned", l["entry"], l["tree"]))
+		if full = full || h.Msg == "saturated"; full && h.Msg == "sampled" {
+			continue // once declared, the level speaks for itself
+		}
+		if sc, ok := h.scene(conf); ok {
+			sc.Who, sc.Facts = "edge:"+conf.Site, json.RawMessage(bytes.Clone(lines.Bytes()))
+			p.story.add(sc)
+		}
+		if h.Msg == "day" {
+			p.note(func() { p.heard = true })
 		}
 	}
 }
 
-// review verifies the log as a stranger would, and sums up.
-func (p *play) review(ctx context.Context, json bool) error {
+// scene puts a line into words, if it is one to be told.
+func (h remark) scene(conf configs.Edge) (scene, bool) {
+	t := conf.Threshold
+	busy := fmt.Sprintf("%d GPUs are %d %% busy, waiting jobs: %d", h.GPUs, h.Utilisation, h.Waiting)
+	switch h.Msg {
+	case "day":
+		return scene{Step: saturation, Text: "replays a recorded day: " + h.Title, More: []string{h.Describe,
+			fmt.Sprintf("played %d times as fast as it was: what took %v then takes %v now", conf.Sampler.Speed, t.For,
+				t.For/time.Duration(conf.Sampler.Speed)),
+			"from jobs to utilisation: " + h.Rule}}, true
+	case "sampled":
+		return scene{Step: saturation, Text: busy, More: []string{"not saturated: " + h.Reason}}, true
+	case "saturated":
+		return scene{Step: saturation, Text: "SATURATED: " + busy, More: []string{"by the rule: " + h.Rule,
+			fmt.Sprintf("in the day's own time: for %v, waiting ≥ %v", t.For, t.WaitedFor)}}, true
+	case "receipt accepted":
+		return scene{Step: granting, Text: "receipt accepted, before the first byte is sent",
+			More: []string{fmt.Sprintf("it proves entry %d of %d, which this edge has cosigned", h.Entry, h.Tree)}}, true
+	}
+	return scene{}, false
+}
+
+// review verifies the log as a stranger would, looks for what is left, and
+// sums up.
+func (p *play) review(ctx context.Context) error {
+	if err := p.leftovers(ctx); err != nil {
+		return err
+	}
+	p.story.say(leaving, "demo", "no provider lists a node, and nothing is mounted below the state directory")
 	text, err := os.ReadFile(filepath.Join(p.dir, "trust.txt"))
 	if err != nil {
 		return fmt.Errorf("review demo: %w", err)
@@ -160,64 +234,123 @@ func (p *play) review(ctx context.Context, json bool) error {
 	if err != nil {
 		return frame.Wrap(frame.LogUnverified, err, "")
 	}
-	more := []string{"root " + r.Root}
-	more = append(more, p.summary()...)
-	p.story.say(proving, "auditor", fmt.Sprintf("verifies: %d entries, each signed by the log and cosigned by the edge", r.Size), more...)
-	return p.leftovers()
+	p.story.say(proving, "auditor", fmt.Sprintf("verifies: %d entries, signed by the log, cosigned by the edge", r.Size),
+		"root "+r.Root)
+	p.summarise()
+	return nil
 }
 
-// summary is the table at the end.
-func (p *play) summary() []string {
-	rows := []string{fmt.Sprintf("%-24s %-34s %-9s %-11s %-16s %s", "job", "ran at (proven)", "waited", "served", "spent", "outcome")}
-	for _, s := range p.states {
-		where, waited, spent := "nowhere", "-", "nothing"
-		if s.Place != nil {
-			where = s.Place.Address.String() + " (" + s.Place.Country + ", " + s.Level.String() + ")"
-		}
-		if s.Node != nil {
-			waited = s.Node.Launched.Sub(s.Request.At.Add(-s.Request.Signal.OldestWait)).Round(100 * time.Millisecond).String()
-		}
-		if s.Settled != nil {
-			spent = s.Settled.Spent.String()
-		}
-		outcome := s.Outcome
-		if s.Decision.Alternative != "" {
-			outcome += "; permitted: " + s.Decision.Alternative
-		}
-		rows = append(rows, fmt.Sprintf("%-24s %-34s %-9s %-11s %-16s %s", s.Request.Job.Name, where, waited, size(s.Served), spent, outcome))
-		for _, c := range s.Decision.Candidates {
-			if c.Strike != nil && c.Strike.Rule != "" {
-				rows = append(rows, fmt.Sprintf("    struck out %-40s by %s", c.Offer.Key(), c.Strike.Rule))
-			}
-		}
-	}
-	return rows
-}
-
-// leftovers checks the promise of the last chapter: no node is listed.
-func (p *play) leftovers() error {
-	nodes, err := p.daemon.fleet.List(context.Background())
+// leftovers checks the promise of the chapter before.
+func (p *play) leftovers(ctx context.Context) error {
+	nodes, err := p.daemon.fleet.List(ctx)
 	if err != nil {
 		return err
 	}
-	if len(nodes) > 0 {
-		return errors.New("review demo: a node is left")
+	mounts, err := os.ReadFile("/proc/self/mounts")
+	if err != nil {
+		return fmt.Errorf("review demo: %w", err)
+	}
+	if len(nodes) > 0 || strings.Contains(string(mounts), " "+p.dir+"/") {
+		return errors.New("review demo: a node or a mount is left")
 	}
 	return nil
 }
 
-// next prints what to try.
-func (p *play) next(out io.Writer) {
-	bin := "burstctl"
-	if exe, err := os.Executable(); err == nil && !strings.Contains(exe, "go-build") {
-		bin = exe
-	} else {
-		bin = "go run ./cmd/burstctl"
+// outcome is what became of one job: a row of the last table.
+type outcome struct {
+	Job         string         `json:"job"`
+	Outcome     string         `json:"outcome"`
+	Place       string         `json:"place,omitempty"`
+	Country     string         `json:"country,omitempty"`
+	Level       string         `json:"level,omitempty"` // how well the place was proven
+	Waited      string         `json:"waited,omitempty"`
+	Served      int64          `json:"served"` // bytes
+	Spent       string         `json:"spent,omitempty"`
+	Refused     map[string]int `json:"refused"` // offers struck out, by rule
+	Alternative string         `json:"alternative,omitempty"`
+}
+
+// outcome looks at a burst from its end.
+func (p *play) outcome(s burst.State) outcome {
+	o := outcome{Job: s.Request.Job.Name, Outcome: s.Outcome, Served: s.Served, Refused: map[string]int{},
+		Alternative: s.Decision.Alternative}
+	if s.Place != nil {
+		o.Place, o.Country, o.Level = s.Place.Address.String(), s.Place.Country, s.Level.String()
 	}
-	fmt.Fprintf(out, "\nstate: %s\ntry next:\n", p.dir)
-	fmt.Fprintf(out, "  %s audit verify %s --trust %s\n", bin, filepath.Join(p.dir, "log"), filepath.Join(p.dir, "trust.txt"))
-	fmt.Fprintf(out, "  %s audit list %s\n", bin, filepath.Join(p.dir, "log"))
-	fmt.Fprintf(out, "  %s audit draw %s\n", bin, filepath.Join(p.dir, "log"))
+	for _, j := range p.daemon.engine.Jobs() {
+		if begun, ok := p.begun[s.Claim]; ok && j.ID == s.Request.JobID {
+			o.Waited = begun.Sub(j.At).Round(100 * time.Millisecond).String()
+		}
+	}
+	if s.Settled != nil {
+		o.Spent = s.Settled.Spent.String()
+	}
+	for _, c := range s.Decision.Candidates {
+		if c.Strike != nil {
+			o.Refused[cmp.Or(c.Strike.Rule, c.Strike.Kind)]++
+		}
+	}
+	return o
+}
+
+const summaryTitle = "what ran where, and what it took"
+
+// summarise tells the table at the end.
+func (p *play) summarise() {
+	var outcomes []outcome
+	var b strings.Builder
+	w := tabwriter.NewWriter(&b, 0, 0, 3, ' ', 0)
+	fmt.Fprintln(w, "JOB\tRAN AT, PROVEN\tWAITED\tSERVED\tCOST\tOFFERS REFUSED, BY RULE\tEND")
+	for _, s := range p.states {
+		o := p.outcome(s)
+		outcomes = append(outcomes, o)
+		where, end, refused := "nowhere", o.Outcome, []string{}
+		if o.Place != "" {
+			where = fmt.Sprintf("%s (%s, %s)", o.Place, o.Country, o.Level)
+		}
+		if o.Alternative != "" {
+			end = "refused"
+		}
+		for _, rule := range slices.Sorted(maps.Keys(o.Refused)) {
+			refused = append(refused, fmt.Sprintf("%d %s", o.Refused[rule], rule))
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", o.Job, where, cmp.Or(o.Waited, "-"), size(o.Served),
+			cmp.Or(o.Spent, "nothing"), strings.Join(refused, ", "), end)
+	}
+	_ = w.Flush() // a builder takes everything
+	rows := strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n")
+	for _, o := range outcomes {
+		if o.Alternative != "" {
+			rows = append(rows, fmt.Sprintf("%s would be permitted as %s", o.Job, o.Alternative))
+		}
+	}
+	p.story.add(scene{Step: proving, Who: "demo", Text: summaryTitle, More: rows, Facts: outcomes, wide: true})
+}
+
+// next tells what to try, as the caller would call it.
+func (p *play) next() {
+	bin := quoted(os.Args[0])
+	if exe, err := os.Executable(); err != nil || strings.Contains(exe, "go-build") {
+		bin = "go run github.com/burstctl/burstctl/cmd/burstctl" // go run's own copy does not stay
+	}
+	log, trust := quoted(filepath.Join(p.dir, "log")), quoted(filepath.Join(p.dir, "trust.txt"))
+	try := []string{
+		fmt.Sprintf("%s audit verify %s --trust %s", bin, log, trust),
+		fmt.Sprintf("%s audit list %s", bin, log),
+		fmt.Sprintf("%s audit draw %s", bin, log),
+	}
+	p.story.add(scene{Step: proving, Who: "demo", Text: "the state is in " + p.dir + "; try next:", More: try, wide: true,
+		Facts: map[string]any{"state": p.dir, "try": try}})
+}
+
+// quoted quotes s for a shell, if it must be.
+func quoted(s string) string {
+	if strings.ContainsFunc(s, func(r rune) bool {
+		return !strings.ContainsRune("/._-+=:,@%", r) && !unicode.IsLetter(r) && !unicode.IsDigit(r)
+	}) {
+		return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+	}
+	return s
 }
 
 // tidy drops what is big and not evidence.

@@ -2,11 +2,14 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/burstctl/burstctl/policy"
 	"github.com/burstctl/burstctl/pools/burst"
+	"github.com/burstctl/burstctl/pools/perform"
+	"github.com/burstctl/burstctl/residency"
 	"github.com/burstctl/burstctl/residency/audit"
 )
 
@@ -23,14 +26,24 @@ type line struct {
 	More  []string  `json:"more,omitempty"`
 }
 
-// tell puts an entry into words. An entry of a kind it does not know is told by
+// teller puts entries into words. The zero teller knows nothing that the entry
+// itself does not say.
+type teller struct {
+	place func(residency.Address) (residency.Place, error) // nil knows no place
+	names map[string]string                                // what a digest is of; nil names none
+}
+
+// tell puts an entry into words that need nothing but the entry.
+func tell(leaf audit.Leaf) line { return teller{}.line(leaf) }
+
+// line puts an entry into words. An entry of a kind it does not know is told by
 // its kind alone.
-func tell(leaf audit.Leaf) line {
+func (t teller) line(leaf audit.Leaf) line {
 	e := leaf.Entry
 	l := line{At: e.At, Index: leaf.Index, Code: e.Code, Kind: e.Kind, Claim: e.Burst, Actor: e.Actor, Text: e.Kind}
 	kind, ok := burst.Kinds[e.Kind]
 	if !ok {
-		l.Text = tellHouse(e)
+		l.Text, l.More = tellHouse(e)
 		return l
 	}
 	body := kind.New()
@@ -38,7 +51,7 @@ func tell(leaf audit.Leaf) line {
 		l.Text = "cannot be read: " + err.Error()
 		return l
 	}
-	for _, f := range []func(burst.Body) (string, []string){tellDecision, tellNode, tellServe, tellTeardown} {
+	for _, f := range []func(burst.Body) (string, []string){t.decision, tellNode, t.serve, tellTeardown} {
 		if text, more := f(body); text != "" {
 			l.Text, l.More = text, more
 			break
@@ -48,106 +61,201 @@ func tell(leaf audit.Leaf) line {
 }
 
 // tellHouse tells an entry about the house itself.
-func tellHouse(e audit.Entry) string {
+func tellHouse(e audit.Entry) (string, []string) {
 	switch e.Kind {
 	case "opened":
-		return "the controller opened the log"
+		return "the controller opened the log", nil
 	case "law":
-		return "rules, places and catalogue in force, by digest"
+		return "rules, places and catalogue in force, by digest", nil
 	case "heartbeat":
-		return "heartbeat: the log was not merely silent"
+		return "heartbeat: the log was not merely silent", nil
 	case "job-submitted":
-		return "a job was handed in by " + e.Actor
+		var s perform.Submitted
+		if err := audit.DecodeStrict(e.Body, &s); err != nil {
+			return "cannot be read: " + err.Error(), nil
+		}
+		return fmt.Sprintf("job %q was handed in for site %s and waits there", s.Job.Name, s.Site),
+			[]string{fmt.Sprintf("it wants %s for %s, %d GPU, at most %v", s.Job.Slice, s.Job.Purpose, s.Job.GPUs,
+				s.Job.Budget)}
 	}
-	return e.Kind
+	return e.Kind, nil
 }
 
-func tellDecision(body burst.Body) (string, []string) {
+func (t teller) decision(body burst.Body) (string, []string) {
 	switch b := body.(type) {
 	case *burst.Requested:
 		r := b.Request
 		return fmt.Sprintf("signed request of site %s for job %q", r.Site, r.Job.Name), []string{
+			"a CloudEvent over JetStream, signed with the site's key, taken once: " + short(b.Digest),
 			"because " + r.Signal.Rule,
-			fmt.Sprintf("needs %d GPUs and slice %s for %q", r.Job.GPUs, r.Job.Slice, r.Job.Purpose),
+			fmt.Sprintf("needs %d GPU and slice %s for %s", r.Job.GPUs, r.Job.Slice, r.Job.Purpose),
 			"slice manifest " + short(r.SliceDigest) + ", program " + short(r.PayloadDigest),
 		}
 	case *burst.Decided:
-		return tellOffers(b.Decision)
+		return t.offers(b.Decision)
 	case *burst.Cleared:
 		return "second decision: the proven place may read the slice", []string{b.Verdict.Why,
 			"grant " + b.Grant + ", bound to node key " + short(b.NodeKey)}
 	case *burst.Denied:
 		return "second decision: the proven place may not read the slice", []string{b.Verdict.Why}
 	case *burst.Settled:
-		return fmt.Sprintf("settled: %v spent of %v reserved, the node ran %v", b.Spent, b.Reserved, b.Ran.Round(time.Millisecond)), nil
+		ran := b.Ran.Round(time.Millisecond)
+		return fmt.Sprintf("settled: %v spent of %v reserved, the node ran %v", b.Spent, b.Reserved, ran), nil
 	case *burst.Over:
 		return "ended: " + b.Outcome, nil
 	}
 	return "", nil
 }
 
-// tellOffers tells the first decision, every offer with what speaks against it.
-func tellOffers(d policy.Decision) (string, []string) {
-	var more []string
-	for _, c := range d.Candidates {
-		mark, why := "✓", "nothing speaks against it"
-		if c.Strike != nil {
-			mark, why = "✗", c.Strike.Kind
-			if c.Strike.Rule == "" {
-				why += ": " + c.Strike.Why
-			}
-		}
-		if d.Plan != nil && c.Offer.Key() == d.Plan.Offer.Key() {
-			mark, why = "→", "chosen"
-		}
-		more = append(more, fmt.Sprintf("%s %-40s %s/h  %s", mark, c.Offer.Key(), c.Offer.PerHour, why))
-		if s := c.Strike; s != nil && s.Rule != "" {
-			more = append(more, fmt.Sprintf("    rule %s: %s [%s]", s.Rule, s.Title, s.Basis))
-		}
-	}
+// tellOffers tells the first decision in words that need nothing else.
+func tellOffers(d policy.Decision) (string, []string) { return teller{}.offers(d) }
+
+// offers tells the first decision, every offer with what speaks against it.
+func (t teller) offers(d policy.Decision) (string, []string) {
 	if d.Plan == nil {
+		more := t.strikes(d)
 		if d.Alternative != "" {
-			more = append(more, "nearest permitted: "+d.Alternative)
+			more = append(more, "nearest permitted alternative: "+d.Alternative)
 		}
 		return "first decision: refused (" + d.Refusal + ")", more
 	}
+	wide, allowed := 0, 0
+	for _, c := range d.Candidates {
+		wide = max(wide, len(c.Offer.Key()))
+		if c.Strike == nil {
+			allowed++
+		}
+	}
+	var more []string
+	told := map[string]bool{}
+	for _, c := range d.Candidates {
+		mark, why := "✓", "allowed"
+		if c.Strike != nil {
+			mark, why = "✗", "struck out: "+c.Strike.Why
+			if c.Strike.Rule != "" {
+				why = "struck out by " + c.Strike.Rule
+			}
+		}
+		if c.Offer.Key() == d.Plan.Offer.Key() {
+			mark, why = "→", "chosen"
+		}
+		more = append(more, fmt.Sprintf("%s %-*s  %10s/h  %s%s", mark, wide, c.Offer.Key(), c.Offer.PerHour,
+			t.country(c.Offer.At), why))
+		if s := c.Strike; s != nil && s.Rule != "" && !told[s.Rule] {
+			told[s.Rule] = true
+			more = append(more, fmt.Sprintf("    rule %s: %s [%s]", s.Rule, s.Title, s.Basis))
+		}
+	}
 	p := d.Plan
-	more = append(more, fmt.Sprintf("%s; reserved %v for at most %v; price of %s (%s)", p.Why, p.Reserve, p.Lease, p.Offer.AsOf, p.Offer.Source))
-	return "first decision: burst to " + p.Offer.Key(), more
+	why := p.Why
+	if strings.HasPrefix(why, "cheapest of ") {
+		why = fmt.Sprintf("the cheapest of the %d allowed", allowed)
+	}
+	return "first decision: burst to " + p.Offer.Key(), append(more,
+		fmt.Sprintf("reason: %s; price %v/h as of %s (%s)", why, p.Offer.PerHour, p.Offer.AsOf, p.Offer.Source),
+		fmt.Sprintf("reserved %v, the price of %v: it can cost no more", p.Reserve, p.Lease))
+}
+
+// strikes tells what speaks against every offer, each reason once.
+func (t teller) strikes(d policy.Decision) []string {
+	var reasons []string
+	at := map[string][]string{} // places by reason
+	for _, c := range d.Candidates {
+		if c.Strike == nil {
+			continue
+		}
+		reason := c.Strike.Kind + ": " + c.Strike.Why
+		if c.Strike.Rule != "" {
+			reason = fmt.Sprintf("rule %s: %s [%s]", c.Strike.Rule, c.Strike.Title, c.Strike.Basis)
+		}
+		if at[reason] == nil {
+			reasons = append(reasons, reason)
+		}
+		if place := t.at(c.Offer.At); !slices.Contains(at[reason], place) {
+			at[reason] = append(at[reason], place)
+		}
+	}
+	var more []string
+	for _, reason := range reasons {
+		more = append(more, "✗ "+reason, "    strikes out "+strings.Join(at[reason], ", "))
+	}
+	return more
+}
+
+// country tells where a place lies, and where its region does if that is elsewhere.
+func (t teller) country(at residency.Address) string {
+	if t.place == nil {
+		return ""
+	}
+	p, err := t.place(at)
+	if err != nil {
+		return "in an unknown country: "
+	}
+	where := "in " + p.Country
+	at.Zone = ""
+	if region, err := t.place(at); err == nil && region.Country != p.Country {
+		where += ", its region in " + region.Country
+	}
+	return where + ": "
+}
+
+// at names a place and its country, if that is known.
+func (t teller) at(a residency.Address) string {
+	if t.place == nil {
+		return a.String()
+	}
+	p, err := t.place(a)
+	if err != nil {
+		return a.String()
+	}
+	return a.String() + " (" + p.Country + ")"
+}
+
+// name tells what a digest is of, if that is known, and the digest's head.
+func (t teller) name(digest string) string {
+	if n := t.names[digest]; n != "" {
+		return n + " " + short(digest)
+	}
+	return short(digest)
 }
 
 func tellNode(body burst.Body) (string, []string) {
 	switch b := body.(type) {
 	case *burst.LaunchIntent:
 		return fmt.Sprintf("intent to launch %s, attempt %d", b.Launch.Offer.Key(), b.Launch.Attempt), []string{
-			"token " + b.Token[:12] + "…, ends itself at " + clock(b.Launch.Expires)}
+			"token " + shortHex(b.Token) + ", ends itself at " + clock(b.Launch.Expires)}
 	case *burst.Launched:
 		return "node " + b.Node.ID + " was made, by our own create call", nil
 	case *burst.LaunchFailed:
+		if b.Spent.Micros > 0 {
+			return fmt.Sprintf("attempt %d has no node any more: %s; %v at most is owed for it", b.Attempt, b.Why, b.Spent), nil
+		}
 		return "nothing was launched at " + b.Offer + ": " + b.Why, nil
 	case *burst.PlacedAt:
 		moved := ""
 		if b.Moved {
 			moved = " — not where it was claimed to be"
 		}
-		return fmt.Sprintf("place proven: %s, %s (%s, %s)%s", b.Place.Address, b.Place.Country, b.Level, b.Trust, moved), []string{
+		at := fmt.Sprintf("%s, %s (%s, %s)", b.Place.Address, b.Place.Country, b.Level, b.Trust)
+		return "place proven: " + at + moved, []string{
 			"evidence " + short(b.Evidence) + ", node key " + short(b.NodeKey)}
 	case *burst.Unproven:
 		return "evidence refused: " + b.Why, nil
 	case *burst.IssueIntent:
-		return "intent to issue a certificate for " + b.TTL.String(), []string{"for a key born on the node, CSR " + short(b.CSR)}
+		return "intent to issue a certificate for " + b.TTL.String(), []string{
+			"for a key born on the node, CSR " + short(b.CSR)}
 	case *burst.Issued:
 		return "certificate " + shortHex(b.Serial) + " issued, until " + clock(b.NotAfter), nil
 	}
 	return "", nil
 }
 
-func tellServe(body burst.Body) (string, []string) {
+func (t teller) serve(body burst.Body) (string, []string) {
 	switch b := body.(type) {
 	case *burst.Window:
-		return fmt.Sprintf("serve window %d: up to %s of %s", b.N, size(b.Bytes), short(b.Manifest)), nil
+		return fmt.Sprintf("may serve up to %s of %s (window %d)", size(b.Bytes), t.name(b.Manifest), b.N), nil
 	case *burst.Served:
-		return fmt.Sprintf("served in window %d: %s in %d chunks (%s)", b.N, size(b.Bytes), b.Chunks, b.Why), nil
+		return fmt.Sprintf("served %s in %d chunks (window %d, %s)", size(b.Bytes), b.Chunks, b.N, closed(b.Why)), nil
 	case *burst.Started:
 		how := "slice mounted read-only (FUSE)"
 		if b.Mount != "fuse" {
@@ -166,7 +274,7 @@ func tellServe(body burst.Body) (string, []string) {
 func tellTeardown(body burst.Body) (string, []string) {
 	switch b := body.(type) {
 	case *burst.Stop:
-		return "stop: " + b.Why + " (" + b.Detail + ")", nil
+		return "stop: " + b.Why + detail(b.Detail), nil
 	case *burst.Unmounted:
 		if !b.Confirmed {
 			return "the node did not say that it let go; not waited for any longer", nil
@@ -180,13 +288,34 @@ func tellTeardown(body burst.Body) (string, []string) {
 		if !b.Refused {
 			return "probe: the old credential is STILL GOOD (" + b.Detail + ")", nil
 		}
-		return "probe: the old credential is refused, by " + b.By, []string{b.Detail}
+		by := strings.Replace(b.By, "control", "control endpoint", 1)
+		return "probe: the old credential is refused by the " + by, []string{b.Detail}
 	case *burst.DeleteIntent:
 		return "intent to delete node " + b.Node, nil
 	case *burst.Gone:
 		return "node " + b.Node + " is gone, proven", nil
 	}
 	return "", nil
+}
+
+// closed tells why a serve window was closed.
+func closed(why string) string {
+	switch why {
+	case "bye":
+		return "closed by the node"
+	case "cut":
+		return "closed with the road"
+	case "spent":
+		return "used up"
+	}
+	return why
+}
+
+func detail(s string) string {
+	if s == "" {
+		return ""
+	}
+	return " (" + s + ")"
 }
 
 // short is the head of a digest, enough to recognise it.
