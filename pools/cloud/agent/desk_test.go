@@ -34,6 +34,7 @@ type desk struct {
 	rules    *residency.Rules
 	job      *policy.Job
 	slice    string
+	payload  string // of the program's manifest; "" is none
 	ttl      time.Duration
 	say      func(n int) *tunnel.Answer // of the n-th plea, from 1; nil and a nil answer hear it
 	reports  chan tunnel.Report
@@ -115,7 +116,7 @@ func (d *desk) Hello(ctx context.Context, h tunnel.Hello) (tunnel.Answer, error)
 	d.receipt = fmt.Appendf(nil, "receipt %d of %s", d.heard, grantID)
 	d.pleas <- plea{h.Nonce, key, c.Serial, h.Evidence}
 	return tunnel.Answer{Standing: tunnel.Granted, Grant: grantID, Credential: &c, Receipt: d.receipt,
-		Site: site, Job: d.job, Slice: d.slice}, nil
+		Site: site, Job: d.job, Slice: d.slice, Payload: d.payload}, nil
 }
 
 // provenKey is the key of the request, which the plea proves to be held.
@@ -147,7 +148,7 @@ func (d *desk) clear(h tunnel.Hello, key string) error {
 		Origin: "DE", Purposes: []string{"model-training"}, Basis: "test"}
 	g, v := d.rules.Clear(d.table, p,
 		residency.Ask{Purpose: "model-training", Team: "fraud", Site: site, Slice: asked},
-		residency.Terms{ID: grantID, Claim: claim, Attempt: 1, SliceDigest: d.slice,
+		residency.Terms{ID: grantID, Claim: claim, Attempt: 1, SliceDigest: d.slice, Payload: d.payload,
 			NotBefore: now, Expires: now.Add(time.Hour)})
 	if !v.Allowed {
 		return errors.New(v.Why)

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"syscall"
@@ -33,23 +32,16 @@ type exitError struct {
 
 func (e *exitError) Error() string { return fmt.Sprintf("exit code %d: %s", e.code, e.tail) }
 
-// exec runs the job's command in the payload directory. It gets no environment
-// but where things lie; nothing of its process group outlives it, and it does
-// not outlive this process. When the machine is taken back the group is asked
-// to end (SIGTERM); when the node lets go it is ended.
-func (w *work) exec(dirs map[string]string) error {
+// exec runs the job's command on its stage. Nothing of its process group
+// outlives it, and it does not outlive this process. When the machine is taken
+// back the group is asked to end (SIGTERM); when the node lets go it is ended.
+func (w *work) exec(s stage) error {
 	runtime.LockOSThread() // Pdeathsig is tied to the thread that starts the process
 	defer runtime.UnlockOSThread()
-	argv := w.answer.Job.Command
-	path := argv[0]
-	if strings.HasPrefix(path, "./") {
-		path = filepath.Join(dirs["payload"], path)
+	cmd, err := s.command(w.jobCtx, w.answer.Job.Command)
+	if err != nil {
+		return fmt.Errorf("run job: %w", err)
 	}
-	cmd := exec.CommandContext(w.jobCtx, path, argv[1:]...)
-	cmd.Dir = dirs["payload"]
-	cmd.Env = []string{"PATH=/usr/local/bin:/usr/bin:/bin", "HOME=" + dirs["tmp"], "TMPDIR=" + dirs["tmp"],
-		"BURST_SLICE=" + dirs["slice"], "BURST_OUT=" + dirs["out"]}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	end := func(sig syscall.Signal) error { return syscall.Kill(-cmd.Process.Pid, sig) }
 	cmd.Cancel = func() error {
 		if w.ctx.Err() != nil {
@@ -64,7 +56,7 @@ func (w *work) exec(dirs map[string]string) error {
 		return fmt.Errorf("run job: %w", err)
 	}
 	spare := context.AfterFunc(w.ctx, func() { _ = end(syscall.SIGKILL) })
-	err := cmd.Wait()
+	err = cmd.Wait()
 	spare()
 	_ = end(syscall.SIGKILL) // whoever it left behind; none is no error
 	told.flush()

@@ -36,9 +36,6 @@ type work struct {
 	mu        sync.Mutex
 }
 
-// rooms are the directories below scratch, gone once the node has let go.
-var rooms = []string{"payload", "slice", "out", "tmp"}
-
 // idleWait bounds how long letting go waits for what has been told to end.
 const idleWait = 5 * time.Second
 
@@ -71,9 +68,12 @@ func (a *Agent) house() *x509.CertPool { return a.client.House() }
 
 // run does the job once: program, slice, process, results.
 func (w *work) run(ctx context.Context) error {
-	err := w.job()
+	s, err := w.build()
+	if err == nil {
+		err = w.job(s)
+	}
 	if t := w.taken(); t != nil && err != nil && w.ctx.Err() == nil {
-		err = w.rescue(t, filepath.Join(w.agent.Scratch, "out"))
+		err = w.rescue(t, s.out)
 	}
 	close(w.idle)
 	if w.ctx.Err() != nil {
@@ -90,22 +90,10 @@ func (w *work) run(ctx context.Context) error {
 	return w.say("job-finished", finished)
 }
 
-// job brings program and slice here, runs the one over the other and returns
+// job brings the slice to the program, runs the one over the other and returns
 // what it left.
-func (w *work) job() error {
-	dirs := map[string]string{}
-	for _, d := range rooms {
-		dirs[d] = filepath.Join(w.agent.Scratch, d)
-		if err := os.MkdirAll(dirs[d], 0o700); err != nil {
-			return fmt.Errorf("make scratch: %w", err)
-		}
-	}
-	if w.answer.Payload != "" {
-		if err := slice.Materialize(w.jobCtx, w.road, w.answer.Payload, dirs["payload"], nil); err != nil {
-			return fmt.Errorf("fetch program: %w", err)
-		}
-	}
-	how, err := w.attach(dirs["slice"])
+func (w *work) job(s stage) error {
+	how, err := w.attach(s.slice)
 	if err != nil {
 		return fmt.Errorf("mount slice: %w", err)
 	}
@@ -117,10 +105,10 @@ func (w *work) job() error {
 	if err := w.say("job-started", started); err != nil {
 		return err
 	}
-	if err := w.exec(dirs); err != nil {
+	if err := w.exec(s); err != nil {
 		return err
 	}
-	return w.send(dirs["out"])
+	return w.send(s.out)
 }
 
 // attach makes the slice readable below dir: mounted where that can be, else

@@ -103,6 +103,7 @@ type world struct {
 	config  agent.Config
 	scratch string
 	edge    *books
+	store   *slice.DirStore
 	calls   chan string // path of each call that reached the endpoint
 }
 
@@ -119,8 +120,8 @@ func newWorld(t *testing.T, script string) *world {
 	if err := os.WriteFile(filepath.Join(data, "claims.csv"), []byte("id,paid\n1,2\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	store, sliceDigest := held(t, data)
-	w := &world{scratch: t.TempDir(), calls: make(chan string, 1000)}
+	w := &world{scratch: t.TempDir(), store: slice.NewDirStore(), calls: make(chan string, 1000)}
+	sliceDigest := w.hold(t, "claims/2025-q3", data)
 	w.desk = newDesk(t, grants, local.New(pub))
 	w.desk.job = &policy.Job{Name: "train", Team: "fraud", Command: []string{"/bin/sh", "-c", script},
 		Outputs: []string{"model.bin"}}
@@ -132,28 +133,27 @@ func newWorld(t *testing.T, script string) *world {
 		Logger: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	w.edge = &books{desk: w.desk, results: map[string][]byte{}}
-	w.carry(t, slice.ServeConfig{Gate: w.edge, Store: store,
+	w.carry(t, slice.ServeConfig{Gate: w.edge, Store: w.store,
 		TLS: slice.EdgeTLS(house.leaf(t, tunnel.RoleEdge, site), grants.pool, domain, nil)})
 	return w
 }
 
-// held is the site's slice and its digest.
-func held(t *testing.T, dir string) (*slice.DirStore, string) {
+// hold lets the site hold a directory and returns its digest.
+func (w *world) hold(t *testing.T, name, dir string) string {
 	t.Helper()
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { root.Close() })
-	m, err := residency.BuildManifest("claims/2025-q3", root.FS())
+	m, err := residency.BuildManifest(name, root.FS())
 	if err != nil {
 		t.Fatal(err)
 	}
-	store := slice.NewDirStore()
-	if err := store.Add(m, root.FS()); err != nil {
+	if err := w.store.Add(m, root.FS()); err != nil {
 		t.Fatal(err)
 	}
-	return store, m.Digest()
+	return m.Digest()
 }
 
 // serve opens the control endpoint and returns its address.
