@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"golang.org/x/mod/sumdb/note"
@@ -44,6 +45,9 @@ type daemon struct {
 	issuer perform.Issuer
 	fleet  cloud.Fleet
 	ln     net.Listener
+	grants *turning // seals grants
+
+	turning sync.Mutex // held while a key is rotated or revoked
 	parts
 }
 
@@ -81,9 +85,9 @@ func newDaemon(ctx context.Context, conf configs.Controller, lg *slog.Logger, p 
 
 // openLog creates the log on the first start and opens it on every other.
 func (d *daemon) openLog(ctx context.Context) error {
-	signer, err := keys.Signer(filepath.Join(d.conf.Keys, "log.key"))
+	signer, err := d.logSigner(ctx)
 	if err != nil {
-		return frame.Wrap(frame.KeyMissing, err, "")
+		return err
 	}
 	var witnesses []note.Verifier
 	for _, s := range d.conf.Sites {
@@ -97,8 +101,11 @@ func (d *daemon) openLog(ctx context.Context) error {
 		}
 		witnesses = append(witnesses, v)
 	}
-	o := audit.Options{Dir: filepath.Join(d.conf.State, "log"), Origin: d.conf.Origin, Signer: signer, Witnesses: witnesses,
-		Quorum: d.conf.Evidence.Quorum, OnFatal: func(err error) { d.lg.Error("log cannot be written", "error", err) }}
+	o := audit.Options{
+		Dir: filepath.Join(d.conf.State, "log"), Origin: d.conf.Origin, Signer: signer, Witnesses: witnesses,
+		Quorum:  d.conf.Evidence.Quorum,
+		OnFatal: func(err error) { d.lg.Error("log cannot be written", "error", err) },
+	}
 	if err := os.MkdirAll(d.conf.State, 0o700); err != nil {
 		return frame.Wrap(frame.FileOpen, fmt.Errorf("open state: %w", err), "")
 	}
@@ -123,14 +130,14 @@ func (d *daemon) openListener(context.Context) (err error) {
 
 // openEngine folds the log.
 func (d *daemon) openEngine(ctx context.Context, law perform.InForce) error {
-	grants, err := keys.Signer(filepath.Join(d.conf.Keys, "grants.key"))
-	if err != nil {
-		return frame.Wrap(frame.KeyMissing, err, "")
+	if err := d.placesStand(); err != nil {
+		return err
 	}
-	grantsKey, err := keys.Verifier(filepath.Join(d.conf.Keys, "grants.vkey"))
+	grants, err := d.grantKey(ctx)
 	if err != nil {
-		return frame.Wrap(frame.KeyMissing, err, "")
+		return err
 	}
+	d.grants = grants
 	verifiers, err := d.verifiers()
 	if err != nil {
 		return err
@@ -149,7 +156,7 @@ func (d *daemon) openEngine(ctx context.Context, law perform.InForce) error {
 	}
 	d.engine, err = perform.Open(ctx, perform.Config{
 		Log: d.log, Fleet: d.fleet, Issuer: d.issuer, Ledger: cloud.NewLedger(d.conf.Budgets), Verifiers: verifiers,
-		Grants: grants, GrantsKey: grantsKey, InForce: law, Offers: offers,
+		Grants: grants, GrantsKey: grants, InForce: law, Offers: offers,
 		UserData: pools.UserData{Control: advertise, CA: pin, Domain: d.conf.Domain},
 		Timing:   d.timing(), Logger: d.lg, Observe: d.observe,
 	})
@@ -211,9 +218,9 @@ func (d *daemon) openServer() error {
 		return err
 	}
 	d.server = &control.Server{
-		Domain: d.conf.Domain, House: house, Grants: grants, Pleader: d.engine, Bearer: d.engine, Site: d.engine,
-		Log: d.engine, Desk: desk{d}, Allow: allow, Token: token, Refused: perform.ErrRefused, Unknown: perform.ErrUnknownClaim,
-		Logger: d.lg,
+		Domain: d.conf.Domain, House: house, Grants: grants, Pleader: d.engine, Bearer: d.engine,
+		Site: keySite{d.engine, d.log}, Log: d.engine, Desk: keyDesk{desk{d}}, Allow: allow, Token: token,
+		Refused: perform.ErrRefused, Unknown: perform.ErrUnknownClaim, Logger: d.lg,
 	}
 	return nil
 }

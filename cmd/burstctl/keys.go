@@ -15,7 +15,7 @@ import (
 // keysCommand makes, rotates and revokes the keys of a house.
 func keysCommand() *cobra.Command {
 	c := &cobra.Command{Use: "keys", Short: "Make, rotate and revoke the keys of a house"}
-	c.AddCommand(keysInit())
+	c.AddCommand(keysInit(), keysRotate(), keysRevoke(), keysPublic())
 	return c
 }
 

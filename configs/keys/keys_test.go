@@ -53,7 +53,8 @@ func TestInitGivesEachMachineItsOwnFolderAndKeepsSecretsTo0600(t *testing.T) {
 		if _, err := Ed25519(filepath.Join(dir, "edge-"+site, "edge.key")); err != nil {
 			t.Error(err)
 		}
-		if _, err := Certificate(filepath.Join(dir, "edge-"+site, "tls.pem"), filepath.Join(dir, "edge-"+site, "tls.key")); err != nil {
+		at := filepath.Join(dir, "edge-"+site)
+		if _, err := Certificate(filepath.Join(at, "tls.pem"), filepath.Join(at, "tls.key")); err != nil {
 			t.Error(err)
 		}
 	}

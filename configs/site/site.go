@@ -111,11 +111,32 @@ func witness(c configs.Edge, e *edge.Config) error {
 	if err != nil {
 		return err
 	}
-	if e.Witness, err = audit.OpenWitness(c.Witness.State, signer, log); err != nil {
+	former, err := formerWitness(c.Witness.Key)
+	if err != nil {
+		return err
+	}
+	if e.Witness, err = audit.OpenWitness(c.Witness.State, signer, log, former...); err != nil {
 		return err
 	}
 	e.GrantsKey, err = keys.Verifier(c.GrantsKey)
 	return err
+}
+
+// formerWitness are the witness's superseded keys: one of them may have signed
+// what it remembers.
+func formerWitness(path string) (vs []note.Verifier, err error) {
+	vkeys, err := keys.Superseded(path)
+	if err != nil {
+		return nil, err
+	}
+	for _, vkey := range vkeys {
+		v, err := audit.CosignatureVerifier(vkey)
+		if err != nil {
+			return nil, err
+		}
+		vs = append(vs, v)
+	}
+	return vs, nil
 }
 
 // law reads the site's own rules, places and catalogue.
@@ -133,7 +154,7 @@ func law(c configs.Edge, e *edge.Config) error {
 	if e.Rules, err = residency.ParseRules(files); err != nil {
 		return err
 	}
-	if e.Places, err = places(c.Places); err != nil {
+	if e.Places, err = places(c.Places, e.Witness); err != nil {
 		return err
 	}
 	sets, err := configs.ReadCatalogue(c.Catalogue)
@@ -144,7 +165,9 @@ func law(c configs.Edge, e *edge.Config) error {
 	return err
 }
 
-func places(c configs.Places) (*residency.Table, error) {
+// places reads the place table. A key that is revoked does not count, as far
+// as this edge has seen the log.
+func places(c configs.Places, w *audit.Witness) (*residency.Table, error) {
 	b, err := os.ReadFile(c.Table)
 	if err != nil {
 		return nil, fmt.Errorf("read places: %w", err)
@@ -160,7 +183,7 @@ func places(c configs.Places) (*residency.Table, error) {
 	if len(vs) == 0 {
 		return residency.ParseTable(b)
 	}
-	return residency.OpenTable(b, note.VerifierList(vs...))
+	return residency.OpenTable(b, note.VerifierList(w.Standing(audit.RolePlaces, vs...)...))
 }
 
 // holdings opens what the site may be asked for. From each directory nothing

@@ -40,6 +40,28 @@ func GenerateWitnessKey(name string) (skey, vkey string, err error) {
 	return skey, vkey, nil
 }
 
+// VerifierKey is the verifier key of a role's private key, as GenerateLogKey or GenerateWitnessKey made it. Its errors
+// never quote the secret.
+func VerifierKey(role, skey string) (string, error) {
+	f := strings.SplitN(skey, "+", 5)
+	if _, err := note.NewSigner(skey); err != nil || len(f) != 5 {
+		return "", errors.New("read key: not a note signer's key")
+	}
+	raw, err := base64.StdEncoding.DecodeString(f[4])
+	if err != nil || len(raw) != 1+ed25519.SeedSize {
+		return "", errors.New("read key: not Ed25519")
+	}
+	pub, ok := ed25519.NewKeyFromSeed(raw[1:]).Public().(ed25519.PublicKey)
+	if !ok {
+		return "", errors.New("read key: not Ed25519")
+	}
+	plain, err := note.NewEd25519VerifierKey(f[2], pub)
+	if err != nil || role != RoleWitness {
+		return plain, err
+	}
+	return fnote.VKeyToCosignatureV1(plain)
+}
+
 // CosignatureVerifier reads the verifier key of a witness. The key must be of a cosignature type, and its hash must be
 // the hash of the key: the formats library checks neither.
 func CosignatureVerifier(vkey string) (note.Verifier, error) {

@@ -43,8 +43,8 @@ func (l *Log) Receipt(ctx context.Context, index int64) (Receipt, error) {
 
 // OpenReceipt checks a receipt against t: the log's signature, the quorum's cosignatures and that the entry is in the
 // tree. It returns the entry, its index and the size of the tree. Every refusal wraps ErrUnverified. Cosignatures of
-// witnesses t does not name are passed over, as C2SP asks. A receipt shows no rotation by itself: t must name the key that
-// signed, or be what Trust.Follow makes of it.
+// witnesses t does not name are passed over, as C2SP asks. A receipt shows no rotation by itself: t must name the key
+// that signed, or be what Trust.Follow makes of it.
 func OpenReceipt(r Receipt, t Trust) (e Entry, index, size int64, err error) {
 	e, index, c, err := openReceipt(r, t)
 	if err != nil {

@@ -78,7 +78,7 @@ func (l *Log) EnterChange(ctx context.Context, es ...Entry) error {
 	}
 	return l.turnKeys(leaves, changes, func() error {
 		for _, c := range changes {
-			if c.Role == RoleLog && (!c.Revokes() || sigOf(l.signer) == (note.Signature{Name: c.old.Name(), Hash: c.old.KeyHash()})) {
+			if c.Role == RoleLog && (!c.Revokes() || c.old.Name() == l.signer.Name() && c.old.KeyHash() == l.signer.KeyHash()) {
 				return errors.New("change key: the log's own key hands over in Rotate")
 			}
 		}

@@ -30,9 +30,9 @@ type Report struct {
 // Verify checks a whole log directory against t: that the checkpoint re-encodes byte for byte, is signed by the log
 // and cosigned by the quorum, and carries no signature t does not know; that every entry is there, decodes and
 // hashes to the root; that every tile, superseded partial ones too, holds what the entries make; and that nothing
-// else lies there. Changes of keys are followed from the keys t names; what a revoked key signed does not count. Checkpoints remembered from elsewhere, such as
-// Witness.Remembers, must be of trees that this one extends: that is how a tree cut back to an older checkpoint is
-// found.
+// else lies there. Changes of keys are followed from the keys t names; what a revoked key signed does not count.
+// Checkpoints remembered from elsewhere, such as Witness.Remembers, must be of trees that this one extends: that is
+// how a tree cut back to an older checkpoint is found.
 //
 // fsys is the public tree. An error that wraps ErrUnverified names the first problem; the report has them all.
 func Verify(ctx context.Context, fsys fs.FS, t Trust, remembered ...[]byte) (Report, error) {
