@@ -17,6 +17,7 @@ import (
 	"github.com/burstctl/burstctl/configs"
 	"github.com/burstctl/burstctl/configs/frame"
 	"github.com/burstctl/burstctl/pools/burst"
+	"github.com/burstctl/burstctl/pools/cloud/local"
 	"github.com/burstctl/burstctl/residency/audit"
 	"github.com/burstctl/burstctl/tunnel/control"
 )
@@ -58,7 +59,7 @@ func demoCommand() *cobra.Command {
 			"Places and prices are real, from dated tables; the claims table is synthetic; no cloud is called.\n\n" +
 			"A run that ends by itself leaves its state directory: log, trust file, keys, configs, the model and the logs\n" +
 			"of its parts, some 2 MiB, for the three commands it prints last. --keep leaves data, program and node\n" +
-			"directories too. A run that is interrupted leaves no directory, unless --state or --keep names the wish.\n" +
+			"directories too. A run that is interrupted leaves no file, unless --state or --keep was given.\n" +
 			"However it ends, by kill -9 too, no process, mount or namespace is left.",
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -215,7 +216,13 @@ func (p *play) perform(ctx context.Context) (err error) {
 	}
 	defer nats.Shutdown()
 	conf.NATS.URL = nats.URL()
-	if err := p.open(conf); err != nil {
+	isolated := os.Geteuid() == 0 && local.Isolates() // root in a container often may not
+	if !isolated {
+		for i := range conf.Providers {
+			conf.Providers[i].Namespaces = "off"
+		}
+	}
+	if err := p.open(conf, isolated); err != nil {
 		return err
 	}
 	if p.daemon, err = newDaemon(ctx, conf, lg, parts{observe: p.story.entry, lifeline: true}); err != nil {

@@ -48,7 +48,8 @@ func buildHouse(dir string) error {
 	if err != nil {
 		return err
 	}
-	for _, step := range []func(string) error{buildPlaces, buildLaw, buildData, func(d string) error { return buildConfigs(d, payload) }} {
+	configs := func(d string) error { return buildConfigs(d, payload) }
+	for _, step := range []func(string) error{buildPlaces, buildLaw, buildData, configs} {
 		if err := step(dir); err != nil {
 			return fmt.Errorf("build demo: %w", err)
 		}

@@ -80,7 +80,7 @@ func runEdge(ctx context.Context, path string) error {
 }
 
 // open says what is about to be played, and gives the story what it is told with.
-func (p *play) open(conf configs.Controller) error {
+func (p *play) open(conf configs.Controller, isolated bool) error {
 	places, err := readPlaces(conf.Places)
 	if err != nil {
 		return err
@@ -91,9 +91,9 @@ func (p *play) open(conf configs.Controller) error {
 	}
 	p.story.teller.place, p.story.budgets = places.Lookup, conf.Budgets
 	p.story.aside, p.story.seen = second.Name, p.see
-	nodes := "each with network, mounts and process numbers of its own"
-	if os.Geteuid() != 0 {
-		nodes = "plain ones, without namespaces, as this user is not root"
+	nodes := "plain ones, as this user may not make namespaces"
+	if isolated {
+		nodes = "each with network, mounts and process numbers of its own"
 	}
 	p.story.say(opening, "demo", "one burst, from a site that is full to the last trace of the cloud",
 		"places, prices and the load of the GPUs are real, from dated tables",

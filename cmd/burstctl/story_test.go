@@ -15,6 +15,7 @@ import (
 
 	"github.com/burstctl/burstctl/configs/frame"
 	"github.com/burstctl/burstctl/pools/burst"
+	"github.com/burstctl/burstctl/pools/cloud/local"
 	"github.com/burstctl/burstctl/residency/audit"
 )
 
@@ -105,7 +106,7 @@ func checkFacts(t *testing.T, scenes []told) {
 		t.Errorf("the alternative to the second job is %q", refused.Alternative)
 	}
 	mount := "copy"
-	if f, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0); err == nil && os.Geteuid() == 0 {
+	if f, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0); err == nil && os.Geteuid() == 0 && local.Isolates() {
 		f.Close()
 		mount = "fuse"
 	}
@@ -288,4 +289,13 @@ func TestTheDemoRefusesWhatMakesNoSense(t *testing.T) {
 	if err != nil || len(left) > 0 {
 		t.Errorf("files are left: %v, %v", left, err)
 	}
+}
+
+func TestTheDemoGivesUpInTime(t *testing.T) {
+	th := newTheater(t)
+	out := th.status(t, 1, "demo", "--limit", "1s")
+	if !strings.Contains(out, "given up after 1s") || !strings.Contains(out, "the logs of this run are in") {
+		t.Errorf("it says %s", out)
+	}
+	th.gone(t, "a limit")
 }
