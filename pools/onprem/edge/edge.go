@@ -84,14 +84,15 @@ type Config struct {
 // Edge is a running connector. Made by [New].
 type Edge struct {
 	Config
-	store  *slice.DirStore
-	slices map[string]string // slice name → manifest digest
-	log    sync.Mutex        // one witness operation at a time
-	mu     sync.Mutex        // guards what follows
-	work   tunnel.Work
-	signal policy.Signal
-	grants map[string]*serving
-	doubt  string // why work could not be fetched
+	store    *slice.DirStore
+	slices   map[string]string // slice name → manifest digest
+	programs map[string]string // what a job may name a program by → manifest digest
+	log      sync.Mutex        // one witness operation at a time
+	mu       sync.Mutex        // guards what follows
+	work     tunnel.Work
+	signal   policy.Signal
+	grants   map[string]*serving
+	doubt    string // why work could not be fetched
 }
 
 // New reads what the site holds and builds the manifests it would serve.
@@ -102,7 +103,7 @@ func New(c Config) (*Edge, error) {
 	if c.Announce <= 0 {
 		c.Announce = 15 * time.Second
 	}
-	e := &Edge{Config: c, slices: map[string]string{}, grants: map[string]*serving{},
+	e := &Edge{Config: c, slices: map[string]string{}, programs: map[string]string{}, grants: map[string]*serving{},
 		doubt: "the controller was not heard yet"}
 	if err := os.MkdirAll(c.Quarantine, 0o700); err != nil {
 		return nil, fmt.Errorf("open quarantine: %w", err)

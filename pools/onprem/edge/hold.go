@@ -28,15 +28,19 @@ func (e *Edge) hold() error {
 		e.slices[name] = digest
 	}
 	for _, root := range e.Payloads {
-		if _, err := e.add(PayloadName, root); err != nil {
+		p, err := ReadProgram(root)
+		if err == nil {
+			err = e.store.Add(p.Manifest, root)
+		}
+		if err != nil {
 			return fmt.Errorf("hold payload: %w", err)
+		}
+		for _, name := range p.Names {
+			e.programs[name] = p.Manifest.Digest()
 		}
 	}
 	return nil
 }
-
-// PayloadName is the slice name in the manifest of a program.
-const PayloadName = "payload/program"
 
 func (e *Edge) add(name string, root fs.FS) (string, error) {
 	m, err := residency.BuildManifest(name, root)

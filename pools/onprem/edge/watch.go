@@ -124,8 +124,14 @@ func (e *Edge) request(ctx context.Context, j tunnel.Waiting, s policy.Signal, n
 			"remedy", "name it in the catalogue and put its files under the data directory")
 		return
 	}
+	program, ok := e.programs[j.Job.Payload]
+	if !ok {
+		e.Logger.ErrorContext(ctx, "job names a program this site does not hold", "job", j.ID, "payload", j.Job.Payload,
+			"remedy", "put it under the payloads directory; edge-connector digest prints what to name it by")
+		return
+	}
 	r := policy.Request{ID: ClaimID(e.Site, j.ID), Site: e.Site, JobID: j.ID, Job: j.Job, At: now.UTC(),
-		SliceDigest: slice, PayloadDigest: j.Job.Payload, Signal: s}
+		SliceDigest: slice, PayloadDigest: program, Signal: s}
 	if err := e.Bus.Request(ctx, r); err != nil {
 		e.Logger.WarnContext(ctx, "request not announced", "job", j.ID, "error", err.Error())
 		return
