@@ -303,7 +303,11 @@ func TestAGrantThatHangsHoldsUpNoOther(t *testing.T) {
 			Order: tunnel.OrderRun, Window: 1, Open: []tunnel.Open{{N: 1, Bytes: mib}}})
 	})
 	w.ctl.grant("g-1", func(g *tunnel.Serving) { g.Order = tunnel.OrderExit })
-	w.line("road closed", "grant=g-1", "why=cut")
+	w.until("the other is cut", func() bool {
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		defer cancel()
+		return n.Ready(ctx) != nil
+	})
 }
 
 func TestWindowsOfAnEarlierLifeAreChargedWhole(t *testing.T) {
