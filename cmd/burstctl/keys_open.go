@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"os"
@@ -37,7 +38,7 @@ func openKey(ctx context.Context, path, role string, lg *slog.Logger) (keys.Key,
 	}
 	s, err := vault.OpenTransit(ctx, transitConfig(ref, lg), ref.Key, vkey)
 	if err != nil {
-		return keys.Key{}, frame.Wrap(frame.VaultAway, err, "")
+		return keys.Key{}, frame.Wrap(cmp.Or(codeOf(err), frame.KeyMissing), err, "")
 	}
 	return keys.Key{Signer: s, VKey: vkey}, nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -195,7 +196,7 @@ func keysPublic() *cobra.Command {
 			}
 			vkey, err := vault.TransitPublic(c.Context(), transitConfig(ref, slog.New(slog.DiscardHandler)), ref.Key, name)
 			if err != nil {
-				return frame.Wrap(frame.VaultAway, err, "")
+				return frame.Wrap(cmp.Or(codeOf(err), frame.KeyMissing), err, "")
 			}
 			_, err = fmt.Fprintln(c.OutOrStdout(), vkey)
 			return err

@@ -29,7 +29,8 @@ func (d *daemon) openIssuer(context.Context) error {
 	c := d.conf.Issuer
 	switch c.Kind {
 	case "embedded":
-		cert, err := keys.Certificate(filepath.Join(d.conf.Keys, "grants-ca.pem"), filepath.Join(d.conf.Keys, "grants-ca.key"))
+		ca := filepath.Join(d.conf.Keys, "grants-ca")
+		cert, err := keys.Certificate(ca+".pem", ca+".key")
 		if err != nil {
 			return frame.Wrap(frame.KeyMissing, err, "")
 		}
@@ -147,7 +148,8 @@ func namespaces(wish string) (bool, error) {
 		return false, nil
 	case "on":
 		if !root {
-			return false, frame.Wrap(frame.BadConfig, errors.New("open provider: namespaces: on needs root"), "run as root, or say auto")
+			return false, frame.Wrap(frame.BadConfig, errors.New("open provider: namespaces: on needs root"),
+				"run as root, or say auto")
 		}
 		return true, nil
 	}

@@ -32,6 +32,7 @@ func TestAPersonWithATokenMayDoWhatItsGroupsMay(t *testing.T) {
 
 	type m = map[string]any
 	operator, submitter := m{"sub": "oscar"}, m{"sub": "sally", "groups": []string{"submitter"}}
+	ended := m{"exp": time.Now().Add(-time.Minute).Unix()}
 	submit := []string{"submit", "--site", "hq", "job.yaml"}
 	for _, tc := range []struct {
 		name   string
@@ -45,7 +46,7 @@ func TestAPersonWithATokenMayDoWhatItsGroupsMay(t *testing.T) {
 		{"a submitter may", submitter, submit, 0, "job-1 handed in for site hq by user:sally"},
 		{"a submitter may not reload", submitter, []string{"reload"}, 4, "BRS-4003"},
 		{"nobody without a group may look", m{"sub": "nora", "groups": nil}, []string{"status"}, 4, "BRS-4003"},
-		{"a token that has ended is nobody's", m{"exp": time.Now().Add(-time.Minute).Unix()}, []string{"status"}, 4, "BRS-4001"},
+		{"a token that has ended is nobody's", ended, []string{"status"}, 4, "BRS-4001"},
 		{"a token for another service too", m{"aud": "grafana"}, []string{"status"}, 4, "BRS-4001"},
 	} {
 		token := issuer.Token(t, tc.claims)

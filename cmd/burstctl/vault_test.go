@@ -55,7 +55,8 @@ func TestABurstWithVaultsCertificates(t *testing.T) {
 // the Vault may be borrowed.
 var names = strings.NewReplacer("claims.example", demoDomain,
 	"-path=pki ", "-path=pki-house ", "pki/", "pki-house/",
-	"auth enable approle", "auth enable -path=approle-house approle", "auth/approle/", "auth/approle-house/", "policy write burst ", "policy write burst-house ",
+	"auth enable approle", "auth enable -path=approle-house approle", "auth/approle/", "auth/approle-house/",
+	"policy write burst ", "policy write burst-house ",
 	"token_policies=burst ", "token_policies=burst-house ", "role_id_file: ", "role_id_file: vault/", "secret_id_file: ",
 	"secret_id_file: vault/", "mount: pki", "mount: pki-house", "auth_mount: approle", "auth_mount: approle-house",
 	"ttl: 5m", "ttl: 10s")

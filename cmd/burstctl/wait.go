@@ -19,7 +19,9 @@ const poll = 500 * time.Millisecond
 
 // wait watches a job until its burst has ended, telling each new phase to
 // heard, and returns the burst.
-func wait(ctx context.Context, client *control.Client, job control.JobInfo, heard io.Writer) (control.BurstInfo, error) {
+func wait(
+	ctx context.Context, client *control.Client, job control.JobInfo, heard io.Writer,
+) (control.BurstInfo, error) {
 	tick := time.NewTicker(poll)
 	defer tick.Stop()
 	phase := ""

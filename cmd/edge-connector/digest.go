@@ -15,7 +15,9 @@ import (
 // digestCommand tells what job.yaml has to say of a program.
 func digestCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "digest DIR", Short: "Print what job.yaml names a program by: its directory's digest, or its images'", Args: cobra.ExactArgs(1),
+		Use:   "digest DIR",
+		Short: "Print what job.yaml names a program by: its directory's digest, or its images'",
+		Args:  cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			p, err := edge.ReadProgram(os.DirFS(args[0]))
 			if err != nil {

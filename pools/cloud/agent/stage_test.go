@@ -136,7 +136,10 @@ func TestAProgramThatIsNotWhatTheJobNamesIsNotRun(t *testing.T) {
 	for name, fill := range map[string]func(t *testing.T, dir string){
 		"a directory":     func(t *testing.T, dir string) { write(t, filepath.Join(dir, "train"), "#!/bin/sh\n") },
 		"another's image": func(t *testing.T, dir string) { imageOf(t, dir) },
-		"a broken image":  func(t *testing.T, dir string) { imageOf(t, dir); write(t, filepath.Join(dir, "index.json"), "{}") },
+		"a broken image": func(t *testing.T, dir string) {
+			imageOf(t, dir)
+			write(t, filepath.Join(dir, "index.json"), "{}")
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, "")

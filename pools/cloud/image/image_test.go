@@ -51,7 +51,7 @@ func build(t *testing.T, dir string, layers ...[]*tar.Header) string {
 			t.Fatal(err)
 		}
 	}
-	img, err := mutate.Config(img, v1.Config{Env: []string{"PATH=/none:/bin", "LANG=C"}, WorkingDir: "work"})
+	img, err := mutate.Config(img, v1.Config{Env: []string{"PATH=/none:/bin", "LANG=C"}, WorkingDir: "srv"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +76,7 @@ func file(name string, mode int64) *tar.Header {
 func TestAnImageIsUnpackedLayerOverLayer(t *testing.T) {
 	dir, root := t.TempDir(), filepath.Join(t.TempDir(), "root")
 	digest := build(t, dir,
-		[]*tar.Header{file("bin/train", 0o4755), file("etc/old", 0o644), file("work/x", 0o600),
+		[]*tar.Header{file("bin/train", 0o4755), file("etc/old", 0o644), file("srv/x", 0o600),
 			{Typeflag: tar.TypeSymlink, Name: "bin/sh", Linkname: "train"},
 			{Typeflag: tar.TypeSymlink, Name: "etc/out", Linkname: "/etc/passwd"},
 			{Typeflag: tar.TypeLink, Name: "bin/hard", Linkname: "bin/train"},
@@ -86,11 +86,11 @@ func TestAnImageIsUnpackedLayerOverLayer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.Path != root || r.Dir != "/work" || !slices.Equal(r.Env, []string{"PATH=/none:/bin", "LANG=C"}) {
+	if r.Path != root || r.Dir != "/srv" || !slices.Equal(r.Env, []string{"PATH=/none:/bin", "LANG=C"}) {
 		t.Errorf("got %+v", r)
 	}
 	for name, want := range map[string]string{"bin/train": "of bin/train", "bin/sh": "of bin/train",
-		"bin/hard": "of bin/train", "etc/new": "of etc/new", "work/x": "of work/x"} {
+		"bin/hard": "of bin/train", "etc/new": "of etc/new", "srv/x": "of srv/x"} {
 		if b, err := os.ReadFile(filepath.Join(root, name)); err != nil || string(b) != want {
 			t.Errorf("%s: %q, %v", name, b, err)
 		}
@@ -103,7 +103,7 @@ func TestAnImageIsUnpackedLayerOverLayer(t *testing.T) {
 	if info, err := os.Stat(filepath.Join(root, "bin/train")); err != nil || info.Mode() != 0o755 {
 		t.Errorf("bin/train: %v, %v", info.Mode(), err)
 	}
-	for name, want := range map[string]string{"train": "/bin/train", "./x": "/work/x", "/bin/sh": "/bin/sh"} {
+	for name, want := range map[string]string{"train": "/bin/train", "./x": "/srv/x", "/bin/sh": "/bin/sh"} {
 		if got, err := r.Find(name); err != nil || got != want {
 			t.Errorf("find %s: %q, %v", name, got, err)
 		}
