@@ -72,7 +72,7 @@ var mayImport = map[string]string{
 	"scenarios/train":  "",
 
 	"cmd/edge-connector": "configs configs/frame configs/site pools/bus pools/onprem pools/onprem/edge " +
-		"pools/onprem/nvml residency/audit tunnel/slice",
+		"pools/onprem/nvml residency/audit tunnel/control tunnel/slice",
 	"cmd/burstctl": "...", // whatever it wires; what it must not reach is below
 }
 

@@ -166,7 +166,7 @@ func auditBackup() *cobra.Command {
 			defer root.Close()
 			f, err := os.OpenFile(args[1], os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 			if errors.Is(err, fs.ErrExist) {
-				return frame.Wrap(frame.FileOpen, fmt.Errorf("back up log: %w", err), "name a file that does not exist")
+				return frame.Wrap(frame.FileFailed, fmt.Errorf("back up log: %w", err), "name a file that does not exist")
 			}
 			if err != nil {
 				return fmt.Errorf("back up log: %w", err)

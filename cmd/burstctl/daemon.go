@@ -107,7 +107,7 @@ func (d *daemon) openLog(ctx context.Context) error {
 		OnFatal: func(err error) { d.lg.Error("log cannot be written", "error", err) },
 	}
 	if err := os.MkdirAll(d.conf.State, 0o700); err != nil {
-		return frame.Wrap(frame.FileOpen, fmt.Errorf("open state: %w", err), "")
+		return frame.Wrap(frame.FileFailed, fmt.Errorf("open state: %w", err), "")
 	}
 	if _, err := os.Stat(o.Dir); errors.Is(err, os.ErrNotExist) {
 		if err := audit.Create(o); err != nil {
@@ -119,7 +119,7 @@ func (d *daemon) openLog(ctx context.Context) error {
 }
 
 // logCode tells why a log could not be opened.
-func logCode(err error) frame.Code { return cmp.Or(codeOf(err), frame.FileOpen) }
+func logCode(err error) frame.Code { return cmp.Or(codeOf(err), frame.FileFailed) }
 
 func (d *daemon) openListener(context.Context) (err error) {
 	if d.ln, err = net.Listen("tcp", d.conf.Listen); err != nil {
@@ -220,7 +220,7 @@ func (d *daemon) openServer() error {
 	d.server = &control.Server{
 		Domain: d.conf.Domain, House: house, Grants: grants, Pleader: d.engine, Bearer: d.engine,
 		Site: keySite{d.engine, d.log}, Log: d.engine, Desk: keyDesk{desk{d}}, Allow: allow, Token: token,
-		Refused: perform.ErrRefused, Unknown: perform.ErrUnknownClaim, Logger: d.lg,
+		Refused: perform.ErrRefused, Unknown: perform.ErrUnknownClaim, Behind: audit.ErrBehind, Logger: d.lg,
 	}
 	return nil
 }

@@ -24,6 +24,7 @@ var faults = []fault{
 	{audit.ErrFull, frame.DiskFull},
 	{syscall.ENOSPC, frame.DiskFull},
 	{audit.ErrUnverified, frame.LogUnverified},
+	{audit.ErrBehind, frame.WitnessRefused},
 	{audit.ErrNotCosigned, frame.EdgeAway},
 	{vault.ErrSealed, frame.VaultSealed},
 	{vault.ErrUnavailable, frame.VaultAway},

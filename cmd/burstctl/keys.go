@@ -50,7 +50,7 @@ func keysInit() *cobra.Command {
 func initKeys(dir string, p keys.Plan) error {
 	err := keys.Init(dir, p)
 	if errors.Is(err, keys.ErrExists) {
-		return frame.Wrap(frame.FileOpen, err, "name another directory; keys are never overwritten")
+		return frame.Wrap(frame.FileFailed, err, "name another directory; keys are never overwritten")
 	}
 	if err != nil {
 		return frame.Wrap(frame.Usage, err, "name --domain and at least one --site")

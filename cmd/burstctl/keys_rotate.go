@@ -79,7 +79,7 @@ func rotateHere(c *cobra.Command, client *control.Client, role, site, dir string
 	}
 	file, err := keys.Prepare(path, role, old.VKey)
 	if err != nil {
-		return frame.Wrap(frame.FileOpen, err, "")
+		return frame.Wrap(frame.FileFailed, err, "")
 	}
 	next, err := keys.Open(file, role)
 	if err != nil {
@@ -94,7 +94,7 @@ func rotateHere(c *cobra.Command, client *control.Client, role, site, dir string
 		return refusal(err)
 	}
 	if err := keys.Adopt(path, old.VKey); err != nil {
-		return frame.Wrap(frame.FileOpen, err, "the change is entered: rename the next key into place by hand")
+		return frame.Wrap(frame.FileFailed, err, "the change is entered: rename the next key into place by hand")
 	}
 	say := handOut[role]
 	if role == audit.RoleWitness {

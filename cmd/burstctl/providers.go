@@ -130,7 +130,7 @@ func (d *daemon) localDriver(
 	drv, err := local.Open(local.Options{Dir: filepath.Join(p.Dir, provider), Places: places, Namespaces: spaces,
 		Command: host, NodeCommand: []string{exe, "node"}, Lifeline: d.lifeline, KeyFile: providerKey(d.conf)})
 	if err != nil {
-		return nil, frame.Wrap(frame.FileOpen, err, "")
+		return nil, frame.Wrap(frame.FileFailed, err, "")
 	}
 	return drv, nil
 }

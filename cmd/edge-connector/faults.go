@@ -8,6 +8,7 @@ import (
 	"github.com/burstctl/burstctl/pools/bus"
 	"github.com/burstctl/burstctl/pools/onprem/nvml"
 	"github.com/burstctl/burstctl/residency/audit"
+	"github.com/burstctl/burstctl/tunnel/control"
 	"github.com/burstctl/burstctl/tunnel/slice"
 )
 
@@ -15,12 +16,15 @@ import (
 func codeOf(err error) frame.Code {
 	denied, refused := errors.AsType[*slice.Denied](err)
 	_, forked := errors.AsType[*audit.ForkError](err)
+	told, said := errors.AsType[*control.Problem](err)
 	_, bussed := errors.AsType[*bus.ConnectError](err)
 	switch {
 	case forked:
 		return frame.WitnessRefused
 	case refused && denied.Code == "receipt":
 		return frame.ReceiptUnproven
+	case said:
+		return frame.Code(told.Code)
 	case bussed:
 		return frame.NATSAway
 	case errors.Is(err, slice.ErrChanged):

@@ -26,7 +26,7 @@ const (
 	Failed          Code = "BRS-1000"
 	BadConfig       Code = "BRS-1001"
 	FileMissing     Code = "BRS-1002"
-	FileOpen        Code = "BRS-1003"
+	FileFailed      Code = "BRS-1003"
 	DiskFull        Code = "BRS-1004"
 	StateLocked     Code = "BRS-1005"
 	PortTaken       Code = "BRS-1006"

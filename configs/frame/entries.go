@@ -21,16 +21,16 @@ func local() []Entry {
 			Remedy: "correct the lines shown; the files in configs/ are complete, commented examples"},
 		{Code: FileMissing, Cause: "a file or directory that was named does not exist or cannot be read",
 			Remedy: "check the path and its permissions; relative paths start at the file that names them"},
-		{Code: FileOpen, Cause: "a file that holds a secret can be read by others",
-			Remedy: "run chmod 0600 on it and rotate the key if others could have read it"},
+		{Code: FileFailed, Cause: "a file or directory could not be made, written or put in its place",
+			Remedy: "check the path, who owns it, and what is there already"},
 		{Code: DiskFull, Cause: "the log or the state could not be written, so nothing further was done",
 			Remedy: "free space and start again; the state is read back from the log"},
 		{Code: StateLocked, Cause: "another process owns this state directory",
 			Remedy: "stop the other process, or name another directory"},
 		{Code: PortTaken, Cause: "the address to listen on is in use or not of this machine",
 			Remedy: "choose another address in the configuration, or stop what holds it"},
-		{Code: KeyMissing, Cause: "a key that is needed to sign or to verify is not there",
-			Remedy: "run burstctl keys init, or point the configuration at the key"},
+		{Code: KeyMissing, Cause: "a key that is needed to sign or to verify is not there, or others may read it",
+			Remedy: "run burstctl keys init, point the configuration at the key, or chmod 0600 it"},
 	}
 }
 

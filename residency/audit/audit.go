@@ -44,6 +44,10 @@ import "errors"
 // what must still be entered goes through EnterReserved.
 var ErrFull = errors.New("the audit volume is full")
 
+// ErrBehind says that a log holds less than was acknowledged to this machine or to a witness: it was rolled back, or an
+// older copy was put in its place.
+var ErrBehind = errors.New("the log holds less than it did")
+
 // ErrClosed is returned by every call on a log after Close.
 var ErrClosed = errors.New("the log is closed")
 

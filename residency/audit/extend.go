@@ -18,11 +18,12 @@ type Extension struct {
 }
 
 // Extend proves the newest tree to a witness that remembers old entries and, with leaf ≥ 0, that the leaf is in it. A
-// witness that remembers more than the log holds is told so: this log was rolled back or is another.
+// witness that remembers more than the log holds is told so by ErrBehind: this log was rolled back or is another.
 func (l *Log) Extend(ctx context.Context, old, leaf int64) (Extension, error) {
 	tree := l.tree()
 	if old > tree.size {
-		return Extension{}, fmt.Errorf("extend tree: the witness remembers %d entries, this log has %d", old, tree.size)
+		return Extension{}, fmt.Errorf("extend tree: the witness remembers %d entries, this log has %d: %w",
+			old, tree.size, ErrBehind)
 	}
 	consistency, err := l.Consistency(ctx, old, tree.size)
 	if err != nil {

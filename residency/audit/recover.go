@@ -118,8 +118,8 @@ func (l *Log) recover(ctx context.Context) error {
 		return err
 	}
 	if guard.size > head.size {
-		return fmt.Errorf("the tree has %d entries, but %d were acknowledged here: it was rolled back or restored",
-			head.size, guard.size)
+		return fmt.Errorf("%w: the tree has %d entries, but %d were acknowledged here: it was rolled back or restored",
+			ErrBehind, head.size, guard.size)
 	}
 	v := &verification{ctx: ctx, fsys: l.fsys, head: head, first: -1, tail: guard.text != ""}
 	if err := v.tree(); err != nil {

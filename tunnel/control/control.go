@@ -87,6 +87,7 @@ type Server struct {
 	Token    func(ctx context.Context, raw string) (actor string, groups []string, err error)
 	Refused  error         // the engine's sentinel for a credential that is no longer good
 	Unknown  error         // the engine's sentinel for a claim it does not know
+	Behind   error         // the log's sentinel for a witness that has seen more than it holds
 	LongPoll time.Duration // how long a poll may hang, at most 30 s; 0 is 10 s
 	Logger   *slog.Logger  // nil is silent
 }

@@ -18,6 +18,7 @@ const (
 	ended     = "BRS-4002" // the grant's credential is refused
 	denied    = "BRS-4003" // no role permits it
 	noClaim   = "BRS-4004" // no such claim
+	behind    = "BRS-7003" // the log is older than what the caller has seen
 )
 
 // problem is an answer that is an error: its HTTP status and our code.
@@ -55,6 +56,8 @@ func (s *Server) fault(err error, quiet bool) problem {
 		return problem{http.StatusForbidden, ended, err}
 	case s.Unknown != nil && errors.Is(err, s.Unknown):
 		return problem{http.StatusNotFound, noClaim, err}
+	case s.Behind != nil && errors.Is(err, s.Behind):
+		return problem{http.StatusConflict, behind, err}
 	case errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded):
 		return problem{http.StatusServiceUnavailable, failed, err}
 	case quiet || ofTheSystem(err):

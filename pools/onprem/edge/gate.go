@@ -35,7 +35,7 @@ func (g *gate) Open(ctx context.Context, peer slice.Peer, receipt []byte) (resid
 		err = g.check(peer, grant)
 	}
 	if err != nil {
-		g.edge.Logger.WarnContext(ctx, "peer refused", "grant", peer.Grant, "serial", peer.Serial, "error", err.Error())
+		g.edge.Logger.WarnContext(ctx, "peer refused", "grant", peer.Grant, "serial", peer.Serial, "error", err)
 		return residency.Grant{}, err
 	}
 	g.edge.Logger.InfoContext(ctx, "receipt accepted", "grant", grant.ID(), "entry", index,

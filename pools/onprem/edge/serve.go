@@ -48,7 +48,7 @@ func (e *Edge) follow(ctx context.Context) error {
 		e.mu.Unlock()
 		if err != nil {
 			since = -1 // a restarted controller counts from nothing
-			e.Logger.WarnContext(ctx, "work not fetched", "error", err.Error())
+			e.Logger.WarnContext(ctx, "work not fetched", "error", err)
 			sleep(ctx, pause.NextBackOff())
 			continue
 		}
@@ -118,7 +118,7 @@ func (e *Edge) closeLost(ctx context.Context, g *gate, claim string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if err := g.catchUp(ctx, claim); err != nil {
-		e.Logger.ErrorContext(ctx, "windows of an earlier life not closed", "grant", g.now().Grant, "error", err.Error())
+		e.Logger.ErrorContext(ctx, "windows of an earlier life not closed", "grant", g.now().Grant, "error", err)
 	}
 }
 
@@ -135,7 +135,7 @@ func (e *Edge) serve(ctx context.Context, s *serving, g *gate) {
 			pause.Reset()
 		}
 		if err != nil {
-			e.Logger.DebugContext(ctx, "road broke off", "grant", s.now().Grant, "error", err.Error())
+			e.Logger.DebugContext(ctx, "road broke off", "grant", s.now().Grant, "error", err)
 		}
 		sleep(ctx, pause.NextBackOff())
 	}
@@ -170,6 +170,6 @@ func (e *Edge) probe(ctx context.Context, s *serving) {
 	body := &burst.Probed{Serial: w.Revoked[len(w.Revoked)-1], Refused: true, By: "edge",
 		Detail: "tried on the road after its revocation"}
 	if err := e.enter(ctx, w.Claim, body); err != nil {
-		e.Logger.WarnContext(ctx, "probe not entered", "grant", w.Grant, "error", err.Error())
+		e.Logger.WarnContext(ctx, "probe not entered", "grant", w.Grant, "error", err)
 	}
 }

@@ -95,7 +95,7 @@ func (e *Edge) announce(ctx context.Context) error {
 		}
 		if !signal.At.IsZero() && (signal.Saturated != said.Saturated || now.Sub(at) >= e.Announce) {
 			if err := e.Bus.Signal(ctx, signal); err != nil {
-				e.Logger.WarnContext(ctx, "signal not announced", "error", err.Error())
+				e.Logger.WarnContext(ctx, "signal not announced", "error", err)
 			}
 			said, at = signal, now
 		}
@@ -133,7 +133,7 @@ func (e *Edge) request(ctx context.Context, j tunnel.Waiting, s policy.Signal, n
 	r := policy.Request{ID: ClaimID(e.Site, j.ID), Site: e.Site, JobID: j.ID, Job: j.Job, At: now.UTC(),
 		SliceDigest: slice, PayloadDigest: program, Signal: s}
 	if err := e.Bus.Request(ctx, r); err != nil {
-		e.Logger.WarnContext(ctx, "request not announced", "job", j.ID, "error", err.Error())
+		e.Logger.WarnContext(ctx, "request not announced", "job", j.ID, "error", err)
 		return
 	}
 	e.Logger.InfoContext(ctx, "request announced", "job", j.ID, "claim", r.ID, "slice", j.Job.Slice, "slice_digest", slice)

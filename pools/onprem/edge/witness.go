@@ -31,7 +31,7 @@ func (e *Edge) witness(ctx context.Context) error {
 			pause.Reset()
 			continue
 		}
-		e.Logger.WarnContext(ctx, "log not witnessed", "error", err.Error())
+		e.Logger.WarnContext(ctx, "log not witnessed", "error", err)
 		sleep(ctx, pause.NextBackOff())
 	}
 	return nil
@@ -158,7 +158,7 @@ func (e *Edge) enter(ctx context.Context, claim string, body burst.Body) error {
 func (e *Edge) handIn(ctx context.Context, cosigned []byte) {
 	go func() {
 		if err := e.Control.Cosign(context.WithoutCancel(ctx), cosigned); err != nil {
-			e.Logger.WarnContext(ctx, "cosignature not handed in", "error", err.Error())
+			e.Logger.WarnContext(ctx, "cosignature not handed in", "error", err)
 		}
 	}()
 }
