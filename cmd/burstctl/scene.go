@@ -246,7 +246,7 @@ func (p *play) leftovers(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	mounts, err := os.ReadFile("/proc/self/mounts")
+	mounts, err := os.ReadFile("/proc/thread-self/mounts") // the first thread may be apart: local.Isolates
 	if err != nil {
 		return fmt.Errorf("review demo: %w", err)
 	}

@@ -299,3 +299,18 @@ func TestTheDemoGivesUpInTime(t *testing.T) {
 	}
 	th.gone(t, "a limit")
 }
+
+// flip flips one bit in the middle of a file.
+func flip(t *testing.T, path string) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[len(b)/2] ^= 1
+	for _, err := range []error{os.Chmod(path, 0o600), os.WriteFile(path, b, 0o600)} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
