@@ -29,7 +29,7 @@ func TestDeployedWalkThrough(t *testing.T) {
 		t.Fatalf("%d programs were started, want nats-server, controller, edge-connector", len(w.running))
 	}
 	if why := w.said["./burstctl why job-2"]; !strings.Contains(why, "special-needs-pseudonyms") ||
-		!strings.Contains(why, "nearest permitted: claims/2025-q3-pseudonymised") {
+		!strings.Contains(why, "nearest permitted alternative: claims/2025-q3-pseudonymised") {
 		t.Errorf("why job-2 says:\n%s", why)
 	}
 	for _, p := range slices.Backward(w.running) {

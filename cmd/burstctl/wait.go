@@ -69,7 +69,7 @@ func ending(b control.BurstInfo) error {
 	case "refused":
 		p.Code = refusalCode(b.Decision)
 		if alt := b.Decision.Alternative; alt != "" {
-			p.Fix = "nearest permitted: " + alt
+			p.Fix = "nearest permitted alternative: " + alt
 		}
 	}
 	return p
