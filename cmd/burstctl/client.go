@@ -111,5 +111,8 @@ func refusal(err error) error {
 	case p.Status == http.StatusForbidden:
 		return frame.Wrap(frame.NotAllowed, err, "")
 	}
+	if _, err := frame.Lookup(frame.Code(p.Code)); err == nil { // what the controller knows of it
+		return &frame.Problem{Code: frame.Code(p.Code), What: "controller says no", Err: errors.New(p.Detail)}
+	}
 	return frame.Wrap(frame.Failed, err, "")
 }

@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,6 +25,7 @@ import (
 	"github.com/burstctl/burstctl/configs/frame"
 	"github.com/burstctl/burstctl/configs/keys"
 	"github.com/burstctl/burstctl/pools"
+	"github.com/burstctl/burstctl/pools/burst"
 	"github.com/burstctl/burstctl/pools/bus"
 	"github.com/burstctl/burstctl/pools/cloud"
 	"github.com/burstctl/burstctl/pools/perform"
@@ -45,7 +47,8 @@ type daemon struct {
 	issuer perform.Issuer
 	fleet  cloud.Fleet
 	ln     net.Listener
-	grants *turning // seals grants
+	stuck  chan error // why the log takes no more; one at most
+	grants *turning   // seals grants
 
 	turning sync.Mutex // held while a key is rotated or revoked
 	parts
@@ -59,7 +62,7 @@ type parts struct {
 
 // newDaemon opens every part. What is open when a later part errs is closed.
 func newDaemon(ctx context.Context, conf configs.Controller, lg *slog.Logger, p parts) (_ *daemon, err error) {
-	d := &daemon{conf: conf, lg: lg, parts: p}
+	d := &daemon{conf: conf, lg: lg, parts: p, stuck: make(chan error, 1)}
 	defer func() {
 		if err != nil {
 			d.close()
@@ -103,8 +106,7 @@ func (d *daemon) openLog(ctx context.Context) error {
 	}
 	o := audit.Options{
 		Dir: filepath.Join(d.conf.State, "log"), Origin: d.conf.Origin, Signer: signer, Witnesses: witnesses,
-		Quorum:  d.conf.Evidence.Quorum,
-		OnFatal: func(err error) { d.lg.Error("log cannot be written", "error", err) },
+		Quorum: d.conf.Evidence.Quorum, OnFatal: d.unwritable,
 	}
 	if err := os.MkdirAll(d.conf.State, 0o700); err != nil {
 		return frame.Wrap(frame.FileFailed, fmt.Errorf("open state: %w", err), "")
@@ -114,8 +116,19 @@ func (d *daemon) openLog(ctx context.Context) error {
 			return frame.Wrap(logCode(err), err, "")
 		}
 	}
-	d.log, err = audit.Open(ctx, o)
-	return frame.Wrap(logCode(err), err, "")
+	if d.log, err = audit.Open(ctx, o); err != nil {
+		return frame.Wrap(logCode(err), err, "")
+	}
+	if err := d.log.Full(); err != nil {
+		d.unwritable(err)
+	}
+	return nil
+}
+
+// unwritable is told once that the log takes no more.
+func (d *daemon) unwritable(err error) {
+	d.lg.Error("log cannot be written", "error", frame.Wrap(frame.DiskFull, err, ""))
+	d.stuck <- err
 }
 
 // logCode tells why a log could not be opened.
@@ -220,7 +233,8 @@ func (d *daemon) openServer() error {
 	d.server = &control.Server{
 		Domain: d.conf.Domain, House: house, Grants: grants, Pleader: d.engine, Bearer: d.engine,
 		Site: keySite{d.engine, d.log}, Log: d.engine, Desk: keyDesk{desk{d}}, Allow: allow, Token: token,
-		Refused: perform.ErrRefused, Unknown: perform.ErrUnknownClaim, Behind: audit.ErrBehind, Logger: d.lg,
+		Refused: perform.ErrRefused, Unknown: perform.ErrUnknownClaim, Behind: audit.ErrBehind,
+		Code: func(err error) string { return string(codeOf(err)) }, Logger: d.lg,
 	}
 	return nil
 }
@@ -262,13 +276,40 @@ func (d *daemon) run(outer context.Context) error {
 		return errors.Join(srv.Shutdown(bounded), srv.Close())
 	})
 	g.Go(func() error { return d.bus.Consume(ctx, d.edges, inbox{d}) })
-	g.Go(func() error { return d.engine.Run(ctx) })
+	g.Go(func() error { return frame.Wrap(frame.DiskFull, d.engine.Run(ctx), "") })
 	g.Go(func() error { return d.sweep(ctx) })
+	g.Go(func() error { return d.windDown(ctx) })
 	err := g.Wait()
 	if outer.Err() != nil {
 		return nil // told to end; bursts under way go on in the next run
 	}
 	return err
+}
+
+// tearDown is how long a controller whose log takes no more goes on with what
+// is being torn down, for which the log keeps a reserve.
+const tearDown = 30 * time.Second
+
+// windDown ends the controller once its log takes no more: nothing new can be
+// decided. What runs goes on in the next run, or ends with its lease.
+func (d *daemon) windDown(ctx context.Context) error {
+	var why error
+	select {
+	case why = <-d.stuck:
+	case <-ctx.Done():
+		return nil
+	}
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(tearDown); time.Now().Before(end) && d.tearing() && ctx.Err() == nil; {
+		<-tick.C
+	}
+	return frame.Wrap(frame.DiskFull, fmt.Errorf("wind down: %w", why), "")
+}
+
+// tearing reports whether a burst is being torn down.
+func (d *daemon) tearing() bool {
+	return slices.ContainsFunc(d.engine.Bursts(), func(s burst.State) bool { return s.Live() && s.Stopped != nil })
 }
 
 // close gives everything back. The log goes last.

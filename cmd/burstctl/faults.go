@@ -30,6 +30,7 @@ var faults = []fault{
 	{vault.ErrUnavailable, frame.VaultAway},
 	{vault.ErrRefused, frame.VaultRefused},
 	{bus.ErrForbidden, frame.NATSAway},
+	{bus.ErrAway, frame.NATSAway},
 	{pools.ErrCapacity, frame.NoCapacity},
 	{pools.ErrQuota, frame.QuotaReached},
 	{pools.ErrRefused, frame.LaunchFailed},
@@ -42,6 +43,9 @@ var faults = []fault{
 
 // codeOf is the code of an error of one of the controller's parts, or "".
 func codeOf(err error) frame.Code {
+	if p, ok := errors.AsType[*frame.Problem](err); ok {
+		return p.Code
+	}
 	for _, f := range faults {
 		if errors.Is(err, f.err) {
 			return f.code
@@ -57,4 +61,12 @@ func codeOf(err error) frame.Code {
 		return frame.RequestForged
 	}
 	return ""
+}
+
+// coded gives an error of a part its code.
+func coded(err error) error {
+	if code := codeOf(err); code != "" {
+		return frame.Wrap(code, err, "")
+	}
+	return err
 }

@@ -69,7 +69,7 @@ func (h house) until(t *testing.T, what string, so func() error) {
 			logs, _ := filepath.Glob(filepath.Join(h.dir, "*.log"))
 			for _, name := range logs {
 				b, _ := os.ReadFile(name)
-				t.Logf("%s: %s", filepath.Base(name), b[max(0, len(b)-3000):])
+				t.Logf("%s: %s", filepath.Base(name), b[max(0, len(b)-1500):])
 			}
 			t.Fatalf("never %s: %v%s", what, err, h.story())
 		}

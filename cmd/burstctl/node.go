@@ -80,12 +80,11 @@ func runController(ctx context.Context, path string, die int64) error {
 	lg := frame.Logger(os.Stderr, slog.LevelInfo, codeOf)
 	d, err := newDaemon(ctx, conf, lg, parts{observe: dieAt(die)})
 	if err != nil {
-		return frame.Wrap(codeOf(err), err, "")
+		return coded(err)
 	}
 	defer d.close()
 	lg.InfoContext(ctx, "controller runs", "listen", d.ln.Addr().String(), "log_size", d.log.Size())
-	err = d.run(ctx)
-	return frame.Wrap(codeOf(err), err, "")
+	return coded(d.run(ctx))
 }
 
 // dieAt kills this process, as nothing can be caught, once an entry is durable.

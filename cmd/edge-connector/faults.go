@@ -5,12 +5,20 @@ import (
 	"syscall"
 
 	"github.com/burstctl/burstctl/configs/frame"
+	"github.com/burstctl/burstctl/configs/site"
 	"github.com/burstctl/burstctl/pools/bus"
+	"github.com/burstctl/burstctl/pools/onprem/edge"
 	"github.com/burstctl/burstctl/pools/onprem/nvml"
 	"github.com/burstctl/burstctl/residency/audit"
 	"github.com/burstctl/burstctl/tunnel/control"
 	"github.com/burstctl/burstctl/tunnel/slice"
 )
+
+// files are the codes of what can be wrong with a site's files.
+var files = map[site.Part]frame.Code{
+	site.Keys: frame.KeyMissing, site.Rules: frame.BadRules, site.Places: frame.BadPlaces,
+	site.Catalogue: frame.BadCatalogue, site.Slices: frame.SliceMissing,
+}
 
 // codeOf is the code of an error of one of the edge's parts, or "".
 func codeOf(err error) frame.Code {
@@ -25,10 +33,12 @@ func codeOf(err error) frame.Code {
 		return frame.ReceiptUnproven
 	case said:
 		return frame.Code(told.Code)
-	case bussed:
+	case bussed || errors.Is(err, bus.ErrAway):
 		return frame.NATSAway
 	case errors.Is(err, slice.ErrChanged):
 		return frame.SliceChanged
+	case errors.Is(err, edge.ErrNotHeld):
+		return frame.SliceMissing
 	case errors.Is(err, nvml.ErrNoLibrary):
 		return frame.NoNVML
 	case errors.Is(err, syscall.ENOSPC):
@@ -36,5 +46,16 @@ func codeOf(err error) frame.Code {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return frame.ControlAway
 	}
+	if f, ok := errors.AsType[*site.Fault](err); ok {
+		return files[f.Part]
+	}
 	return ""
+}
+
+// coded gives an error of a part its code.
+func coded(err error) error {
+	if code := codeOf(err); code != "" {
+		return frame.Wrap(code, err, "")
+	}
+	return err
 }

@@ -49,14 +49,13 @@ func run(ctx context.Context, path string) error {
 	lg := frame.Logger(os.Stderr, slog.LevelInfo, codeOf)
 	s, err := site.Open(ctx, conf, src, lg)
 	if err != nil {
-		return frame.Wrap(codeOf(err), err, "")
+		return coded(err)
 	}
 	defer s.Close()
 	for name, digest := range s.Edge.Held() {
 		lg.InfoContext(ctx, "holds", "name", name, "digest", digest)
 	}
-	err = s.Edge.Run(ctx)
-	return frame.Wrap(codeOf(err), err, "")
+	return coded(s.Edge.Run(ctx))
 }
 
 // source is where samples come from: the driver's library, in a child that may

@@ -42,22 +42,56 @@ type Site struct {
 // Close gives the connection back.
 func (s *Site) Close() { s.bus.Close() }
 
+// Part is what of a site an error is about.
+type Part string
+
+// The parts with files of their own. An error without a part is about none.
+const (
+	Keys      Part = "keys"
+	Rules     Part = "rules"
+	Places    Part = "places"
+	Catalogue Part = "catalogue"
+	Slices    Part = "slices"
+)
+
+// Fault is an error about one part. Made by [Open]; the zero Fault is about none.
+type Fault struct {
+	Part Part
+	Err  error
+}
+
+func (f *Fault) Error() string { return f.Err.Error() }
+
+// Unwrap returns what happened.
+func (f *Fault) Unwrap() error { return f.Err }
+
+// of gives an error its part, unless it has one; nil stays nil.
+func of(part Part, err error) error {
+	if _, ok := errors.AsType[*Fault](err); ok || err == nil {
+		return err
+	}
+	return &Fault{part, err}
+}
+
 // Open reads every file the config names and connects to the bus.
 func Open(ctx context.Context, c configs.Edge, src Source, lg *slog.Logger) (*Site, error) {
 	conf := edge.Config{Site: c.Site, Pool: c.Pool, Domain: c.Domain, Sampler: src.Sampler, Queue: src.Queue,
 		Threshold: src.Threshold, Quarantine: c.Quarantine, Window: c.Window, Announce: c.Announce, Logger: lg}
-	for _, step := range []func(configs.Edge, *edge.Config) error{identity, witness, law, holdings} {
-		if err := step(c, &conf); err != nil {
+	for _, step := range []struct {
+		part Part
+		read func(configs.Edge, *edge.Config) error
+	}{{Keys, identity}, {Keys, witness}, {Rules, law}, {Slices, holdings}} {
+		if err := of(step.part, step.read(c, &conf)); err != nil {
 			return nil, fmt.Errorf("open site %s: %w", c.Site, err)
 		}
 	}
 	key, err := keys.Ed25519(c.NATS.Key)
 	if err != nil {
-		return nil, err
+		return nil, of(Keys, err)
 	}
 	roots, err := keys.Pool(c.NATS.CA)
 	if err != nil {
-		return nil, err
+		return nil, of(Keys, err)
 	}
 	conn, err := bus.Connect(ctx, bus.Config{URL: c.NATS.URL, CredsFile: c.NATS.Creds, Name: c.Site, Logger: lg,
 		TLS: &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: roots}})
@@ -155,14 +189,14 @@ func law(c configs.Edge, e *edge.Config) error {
 		return err
 	}
 	if e.Places, err = places(c.Places, e.Witness); err != nil {
-		return err
+		return of(Places, err)
 	}
 	sets, err := configs.ReadCatalogue(c.Catalogue)
 	if err != nil {
-		return err
+		return of(Catalogue, err)
 	}
 	e.Catalogue, err = residency.NewCatalogue(sets)
-	return err
+	return of(Catalogue, err)
 }
 
 // places reads the place table. A key that is revoked does not count, as far

@@ -69,6 +69,10 @@ func (e *ConnectError) Unwrap() error { return e.Cause }
 // ErrForbidden says that the credentials do not allow a subject. Trying again is in vain.
 var ErrForbidden = errors.New("the credentials do not allow it")
 
+// ErrAway says that the connection is lost for now. It comes back by itself, and
+// what was not sent is announced again.
+var ErrAway = errors.New("NATS is away")
+
 // Conn is one connection to NATS, which comes back by itself for ever. Made by
 // [Connect]; safe for use by several goroutines.
 type Conn struct {
@@ -165,7 +169,7 @@ func (c *Conn) options() []nats.Option {
 		nats.ReconnectJitter(250*time.Millisecond, 250*time.Millisecond),
 		nats.IgnoreAuthErrorAbort(), // renewed credentials may appear in the file
 		nats.ReconnectBufSize(-1),   // what was not sent is announced again, fresh
-		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { c.state(State{Err: err}) }),
+		nats.DisconnectErrHandler(c.lost),
 		nats.ReconnectHandler(c.cameBack),
 		nats.ErrorHandler(c.failed),
 	}
@@ -212,6 +216,14 @@ func (c *Conn) state(s State) {
 	if c.cfg.OnState != nil {
 		c.cfg.OnState(s)
 	}
+}
+
+// lost hears that the connection is gone; without an error it is we who closed it.
+func (c *Conn) lost(_ *nats.Conn, err error) {
+	if err != nil {
+		err = fmt.Errorf("%w: %w", ErrAway, err)
+	}
+	c.state(State{Err: err})
 }
 
 // cameBack ends the epoch, so that consumers look at their stream again.

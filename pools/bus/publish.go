@@ -92,7 +92,7 @@ func (c *Conn) publish(ctx context.Context, m *nats.Msg) error {
 	defer done()
 	_, err := c.js.PublishMsg(ctx, m, jetstream.WithExpectStream(Stream))
 	if err != nil && !c.nc.IsConnected() {
-		return fmt.Errorf("publish on %s: NATS is away: %w", m.Subject, err)
+		return fmt.Errorf("publish on %s: %w: %w", m.Subject, ErrAway, err)
 	}
 	if err != nil {
 		return fmt.Errorf("publish on %s: %w", m.Subject, reason(ctx, err))

@@ -101,6 +101,13 @@ func (l *Log) CosignedSize() int64 {
 	return l.cosigned.size
 }
 
+// Full is why only EnterReserved is served since the log was opened or the disk filled up: an [ErrFull], or nil.
+func (l *Log) Full() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.full
+}
+
 // Wait returns when the log holds more than size entries.
 func (l *Log) Wait(ctx context.Context, size int64) error {
 	return l.await(ctx, func() bool { return l.head.size > size })

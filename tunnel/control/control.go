@@ -84,7 +84,9 @@ type Server struct {
 	// Allow says whether somebody known may do an action; nil allows nothing.
 	Allow func(actor string, groups []string, action string) error
 	// Token says whom a token names; nil takes no tokens.
-	Token    func(ctx context.Context, raw string) (actor string, groups []string, err error)
+	Token func(ctx context.Context, raw string) (actor string, groups []string, err error)
+	// Code is the code of an error of the desk, "BRS-" and four digits, or ""; nil knows none.
+	Code     func(error) string
 	Refused  error         // the engine's sentinel for a credential that is no longer good
 	Unknown  error         // the engine's sentinel for a claim it does not know
 	Behind   error         // the log's sentinel for a witness that has seen more than it holds

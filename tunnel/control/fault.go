@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -63,7 +64,11 @@ func (s *Server) fault(err error, quiet bool) problem {
 	case quiet || ofTheSystem(err):
 		return problem{http.StatusInternalServerError, failed, err}
 	}
-	return problem{http.StatusBadRequest, failed, err}
+	code := failed
+	if s.Code != nil {
+		code = cmp.Or(s.Code(err), failed)
+	}
+	return problem{http.StatusBadRequest, code, err}
 }
 
 // ofTheSystem reports whether a disk, a network or the machine is at the bottom

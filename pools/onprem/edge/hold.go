@@ -60,6 +60,10 @@ func (e *Edge) isSlice(digest string) bool {
 	return false
 }
 
+// ErrNotHeld: a job waits for a slice that this site does not hold. It goes on
+// waiting until the site holds it.
+var ErrNotHeld = errors.New("this site does not hold it")
+
 // Held lists what this site holds: slice name → manifest digest.
 func (e *Edge) Held() map[string]string { return e.slices }
 

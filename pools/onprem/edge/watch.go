@@ -120,8 +120,11 @@ func (e *Edge) stands(s policy.Signal, now time.Time) bool {
 func (e *Edge) request(ctx context.Context, j tunnel.Waiting, s policy.Signal, now time.Time) {
 	slice, ok := e.slices[j.Job.Slice]
 	if !ok {
-		e.Logger.ErrorContext(ctx, "job waits for a slice this site does not hold", "job", j.ID, "slice", j.Job.Slice,
-			"remedy", "name it in the catalogue and put its files under the data directory")
+		if !e.unheld[j.ID] { // said once; it waits for a person
+			e.unheld[j.ID] = true
+			e.Logger.ErrorContext(ctx, "job waits", "job", j.ID, "slice", j.Job.Slice,
+				"error", fmt.Errorf("find slice %s: %w", j.Job.Slice, ErrNotHeld))
+		}
 		return
 	}
 	program, ok := e.programs[j.Job.Payload]
