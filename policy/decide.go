@@ -71,16 +71,20 @@ func Decide(r Request, w World) Decision {
 	slices.SortStableFunc(d.Candidates, func(a, b Candidate) int {
 		return cmp.Or(cmp.Compare(a.Reserve.Micros, b.Reserve.Micros), cmp.Compare(a.Offer.Key(), b.Offer.Key()))
 	})
+	left := 0
 	for i := range d.Candidates {
 		c := &d.Candidates[i]
-		c.Strike = w.strike(r, *c, &d)
-		if c.Strike == nil && d.Plan == nil {
-			why := fmt.Sprintf("cheapest of %d offers that nothing speaks against", len(w.Offers))
-			d.Plan = &Plan{Offer: c.Offer, Lease: lease, Reserve: c.Reserve, Why: why}
+		if c.Strike = w.strike(r, *c, &d); c.Strike != nil {
+			continue
+		}
+		if left++; d.Plan == nil {
+			d.Plan = &Plan{Offer: c.Offer, Lease: lease, Reserve: c.Reserve}
 		}
 	}
 	if d.Plan == nil {
 		d.Refusal = d.summary()
+	} else {
+		d.Plan.Why = fmt.Sprintf("cheapest of %d offers that nothing speaks against", left)
 	}
 	return d
 }

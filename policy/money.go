@@ -20,7 +20,7 @@ type Money struct {
 // ParseMoney reads "12.50 USD". At most six decimals, no sign, no exponent.
 func ParseMoney(s string) (Money, error) {
 	amount, currency, ok := strings.Cut(strings.TrimSpace(s), " ")
-	if !ok || len(currency) != 3 || strings.ToUpper(currency) != currency {
+	if !ok || len(currency) != 3 || strings.Trim(currency, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
 		return Money{}, fmt.Errorf("parse money %q: want an amount and a currency, as in \"12.50 USD\"", s)
 	}
 	whole, frac, _ := strings.Cut(amount, ".")
@@ -43,8 +43,8 @@ func (m Money) String() string {
 	if !m.Known() {
 		return "unknown"
 	}
-	sign, micros := "", m.Micros
-	if micros < 0 {
+	sign, micros := "", uint64(m.Micros)
+	if m.Micros < 0 {
 		sign, micros = "-", -micros
 	}
 	return fmt.Sprintf("%s%d.%04d %s", sign, micros/1e6, micros%1e6/100, m.Currency)
@@ -63,6 +63,9 @@ func (m Money) Plus(n Money) (Money, error) {
 
 // Minus subtracts n from m, under the rules of [Money.Plus].
 func (m Money) Minus(n Money) (Money, error) {
+	if n.Micros == math.MinInt64 {
+		return Money{}, fmt.Errorf("subtract %v from %v: amount out of range", n, m)
+	}
 	return m.Plus(Money{-n.Micros, n.Currency})
 }
 

@@ -316,7 +316,7 @@ func (h house) gone(t *testing.T) {
 		for pid, what := range h.processes(t) {
 			return fmt.Errorf("process %d still runs: %s", pid, what)
 		}
-		mounts, err := os.ReadFile("/proc/self/mountinfo")
+		mounts, err := os.ReadFile("/proc/thread-self/mountinfo")
 		if err != nil {
 			return err
 		}

@@ -140,16 +140,16 @@ func providerKey(c configs.Controller) string { return filepath.Join(c.Keys, "lo
 
 // namespaces decides whether nodes get namespaces of their own.
 func namespaces(wish string) (bool, error) {
-	root := os.Geteuid() == 0
+	may := os.Geteuid() == 0 && local.Isolates() // root in a container often may not
 	switch wish {
 	case "", "auto":
-		return root, nil
+		return may, nil
 	case "off":
 		return false, nil
 	case "on":
-		if !root {
+		if !may {
 			return false, frame.Wrap(frame.BadConfig, errors.New("open provider: namespaces: on needs root"),
-				"run as root, or say auto")
+				"run as root that may make namespaces (CAP_SYS_ADMIN), or say auto")
 		}
 		return true, nil
 	}

@@ -30,6 +30,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -37,6 +38,10 @@ import (
 // ErrInterrupted is the cause of a context that a signal has cancelled. A verb
 // that sees it stops waiting, tears down, and says how to resume.
 var ErrInterrupted = errors.New("interrupted")
+
+// echo is how long a signal may repeat itself: timeout(1) and some shells send
+// one to the process and to its group.
+const echo = 300 * time.Millisecond
 
 // exitTwice is the status after a second Ctrl-C: 128 + SIGINT.
 const exitTwice = 130
@@ -54,8 +59,12 @@ func Main(root func() *cobra.Command) int {
 	go func() {
 		<-signals
 		cancel(ErrInterrupted)
-		<-signals
-		os.Exit(exitTwice)
+		for first := time.Now(); ; {
+			<-signals
+			if time.Since(first) > echo {
+				os.Exit(exitTwice)
+			}
+		}
 	}()
 	return Run(ctx, root(), os.Args[1:], os.Stdout, os.Stderr)
 }

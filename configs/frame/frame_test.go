@@ -216,6 +216,7 @@ func TestCtrlCOnceCancelsAndTwiceEnds(t *testing.T) {
 			}
 			interrupt()
 			if tt.twice {
+				time.Sleep(2 * echo) // sooner it is the same one, heard twice
 				interrupt()
 			}
 			_ = cmd.Wait()

@@ -286,7 +286,7 @@ func (w *world) end(t *testing.T, ended <-chan error) {
 // mounts are the mounts below the scratch directory.
 func (w *world) mounts(t *testing.T) (found []string) {
 	t.Helper()
-	b, err := os.ReadFile("/proc/self/mounts")
+	b, err := os.ReadFile("/proc/thread-self/mounts")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -73,7 +73,7 @@ func processes(t *testing.T, id, scratch string) []string {
 // mounts is what is mounted here.
 func mounts(t *testing.T) string {
 	t.Helper()
-	b, err := os.ReadFile("/proc/self/mounts")
+	b, err := os.ReadFile("/proc/thread-self/mounts")
 	if err != nil {
 		t.Fatal(err)
 	}
