@@ -94,7 +94,8 @@ func TestNoOffersIsARefusalAndSoIsNothing(t *testing.T) {
 	if d := Decide(Request{}, World{}); d.Plan != nil || d.Refusal != "no offers" {
 		t.Errorf("got %+v", d)
 	}
-	if d := Decide(Request{}, world(offer("us-a", 1), offer("us-b", 1))); d.Plan != nil || d.Refusal != "2 offers: 2 residency" {
+	d := Decide(Request{}, world(offer("us-a", 1), offer("us-b", 1)))
+	if d.Plan != nil || d.Refusal != "2 offers: 2 residency" {
 		t.Errorf("got %+v", d)
 	}
 }
@@ -129,8 +130,9 @@ func TestARequestLacksNothing(t *testing.T) {
 	for name, spoil := range map[string]func(*Request){
 		"claim": func(r *Request) { r.ID = "" }, "site": func(r *Request) { r.Site = "" },
 		"job": func(r *Request) { r.JobID = "" }, "slice digest": func(r *Request) { r.SliceDigest = "" },
-		"saturation": func(r *Request) { r.Signal.Saturated = false }, "freshness": func(r *Request) { r.Signal.Stale = true },
-		"one site": func(r *Request) { r.Signal.Site = "other" }, "name": func(r *Request) { r.Job.Name = "" },
+		"saturation": func(r *Request) { r.Signal.Saturated = false },
+		"freshness":  func(r *Request) { r.Signal.Stale = true },
+		"one site":   func(r *Request) { r.Signal.Site = "other" }, "name": func(r *Request) { r.Job.Name = "" },
 		"team": func(r *Request) { r.Job.Team = "" }, "slice": func(r *Request) { r.Job.Slice = "" },
 		"purpose": func(r *Request) { r.Job.Purpose = "" }, "gpus": func(r *Request) { r.Job.GPUs = 0 },
 		"command": func(r *Request) { r.Job.Command = nil }, "budget": func(r *Request) { r.Job.Budget = Money{} },
