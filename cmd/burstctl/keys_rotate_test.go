@@ -140,6 +140,12 @@ func TestTheLogKeyIsRotatedWhileABurstRunsAndRevokedAfter(t *testing.T) {
 	if n := h.kinds()[audit.RotationKind]; n != 2 {
 		t.Errorf("%d rotations, want 2", n)
 	}
+	told := h.says(t, 0, "audit", "list", "log")
+	for _, want := range []string{"key of log rotated, ", "key of log revoked, ", ": the old disk was sold"} {
+		if !strings.Contains(told, want) {
+			t.Errorf("the list does not say %q", want)
+		}
+	}
 	controller.end(syscall.SIGTERM)
 	edge.end(syscall.SIGTERM)
 }

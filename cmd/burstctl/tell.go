@@ -78,7 +78,21 @@ func tellHouse(e audit.Entry) (string, []string) {
 			[]string{fmt.Sprintf("it wants %s for %s, %d GPU, at most %v", s.Job.Slice, s.Job.Purpose, s.Job.GPUs,
 				s.Job.Budget)}
 	}
+	if c, err := audit.OpenChange(e); err == nil {
+		return tellKeys(c)
+	}
 	return e.Kind, nil
+}
+
+// tellKeys tells a change of keys.
+func tellKeys(c audit.Change) (string, []string) {
+	name, _, _ := strings.Cut(c.Old, "+")
+	if c.Revokes() {
+		return fmt.Sprintf("key of %s revoked, %s: %s", c.Role, name, c.Reason),
+			[]string{"what it signs from here on proves nothing: " + c.Old}
+	}
+	return fmt.Sprintf("key of %s rotated, %s: signed by old and new", c.Role, name),
+		[]string{"old " + c.Old, "new " + c.Next}
 }
 
 func (t teller) decision(body burst.Body) (string, []string) {
