@@ -192,6 +192,7 @@ func TestTheOtherKeysAreRotatedAndRevoked(t *testing.T) {
 	if said := h.says(t, 1, "reload"); !strings.Contains(said, "revoked") {
 		t.Errorf("a table under a revoked key: %s", said)
 	}
+	h.sealed(t)
 	controller.end(syscall.SIGTERM)
 	if said := h.says(t, 1, "controller", "--config", "controller.yaml"); !strings.Contains(said, "revoked") {
 		t.Errorf("a table under a revoked key at the start: %s", said)
