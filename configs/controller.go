@@ -84,7 +84,7 @@ type Driver struct {
 	Places     []string // each as residency.ParseAddress reads it
 	Capacity   int      // nodes at a time, in each place
 	Namespaces string   // "auto", "on" or "off"
-	Command    []string // starts a node agent; empty: this very program
+	Command    []string // starts a node's host; empty: this very program
 }
 
 // Lease bounds how long nodes and credentials live.

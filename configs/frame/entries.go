@@ -42,8 +42,8 @@ func data() []Entry {
 			Remedy: "restore the signed table, or sign the new one with a places key"},
 		{Code: BadCatalogue, Cause: "the catalogue of datasets does not parse or contradicts itself",
 			Remedy: "correct the lines shown; a dataset needs a class, an origin and a purpose"},
-		{Code: SliceMissing, Cause: "the slice is not in the catalogue, or its files are not on site",
-			Remedy: "check the name dataset/slice and the directory the catalogue gives for it"},
+		{Code: SliceMissing, Cause: "the slice is not in the catalogue, or it or the program is not on site",
+			Remedy: "check dataset/slice and the directory the catalogue gives it; edge-connector digest names a program"},
 		{Code: SliceChanged, Cause: "a file of the slice is not what its manifest says",
 			Remedy: "publish the slice again under a new manifest; the old grant never covers new bytes"},
 	}

@@ -89,7 +89,6 @@ type Server struct {
 	Code     func(error) string
 	Refused  error         // the engine's sentinel for a credential that is no longer good
 	Unknown  error         // the engine's sentinel for a claim it does not know
-	Behind   error         // the log's sentinel for a witness that has seen more than it holds
 	LongPoll time.Duration // how long a poll may hang, at most 30 s; 0 is 10 s
 	Logger   *slog.Logger  // nil is silent
 }

@@ -19,7 +19,6 @@ const (
 	ended     = "BRS-4002" // the grant's credential is refused
 	denied    = "BRS-4003" // no role permits it
 	noClaim   = "BRS-4004" // no such claim
-	behind    = "BRS-7003" // the log is older than what the caller has seen
 )
 
 // problem is an answer that is an error: its HTTP status and our code.
@@ -52,21 +51,19 @@ func (s *Server) fault(err error, quiet bool) problem {
 	if p, ok := errors.AsType[problem](err); ok {
 		return p
 	}
+	code := failed
+	if s.Code != nil {
+		code = cmp.Or(s.Code(err), failed)
+	}
 	switch {
 	case s.Refused != nil && errors.Is(err, s.Refused):
 		return problem{http.StatusForbidden, ended, err}
 	case s.Unknown != nil && errors.Is(err, s.Unknown):
 		return problem{http.StatusNotFound, noClaim, err}
-	case s.Behind != nil && errors.Is(err, s.Behind):
-		return problem{http.StatusConflict, behind, err}
 	case errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded):
 		return problem{http.StatusServiceUnavailable, failed, err}
 	case quiet || ofTheSystem(err):
-		return problem{http.StatusInternalServerError, failed, err}
-	}
-	code := failed
-	if s.Code != nil {
-		code = cmp.Or(s.Code(err), failed)
+		return problem{http.StatusInternalServerError, code, err}
 	}
 	return problem{http.StatusBadRequest, code, err}
 }

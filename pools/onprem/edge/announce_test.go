@@ -214,7 +214,7 @@ func TestASiteThatCannotHearItsControllerAsksForNothing(t *testing.T) {
 
 func TestAJobForASliceTheSiteDoesNotHoldIsNotAskedFor(t *testing.T) {
 	w, e := waits(t, "claims/2031", &gpu{say: busy}, nil)
-	w.line("does not hold", "slice=claims/2031")
+	w.line("does not hold", "find slice claims/2031")
 	if len(e.requests) > 0 {
 		t.Errorf("requested: %+v", <-e.requests)
 	}
@@ -222,7 +222,7 @@ func TestAJobForASliceTheSiteDoesNotHoldIsNotAskedFor(t *testing.T) {
 
 func TestAJobForAProgramTheSiteDoesNotHoldIsNotAskedFor(t *testing.T) {
 	w, e := waits(t, pseudo, &gpu{say: busy}, func(w *world) { w.conf.Payloads = nil })
-	w.line("does not hold", "payload=sha256:")
+	w.line("does not hold", "find program sha256:")
 	if len(e.requests) > 0 {
 		t.Errorf("requested: %+v", <-e.requests)
 	}

@@ -60,7 +60,7 @@ func (e *Edge) isSlice(digest string) bool {
 	return false
 }
 
-// ErrNotHeld: a job waits for a slice that this site does not hold. It goes on
+// ErrNotHeld: a job waits for a slice or a program that this site does not hold. It goes on
 // waiting until the site holds it.
 var ErrNotHeld = errors.New("this site does not hold it")
 

@@ -118,19 +118,12 @@ func (e *Edge) stands(s policy.Signal, now time.Time) bool {
 
 // request asks for a burst for one job.
 func (e *Edge) request(ctx context.Context, j tunnel.Waiting, s policy.Signal, now time.Time) {
-	slice, ok := e.slices[j.Job.Slice]
-	if !ok {
+	slice, program, err := e.find(j.Job)
+	if err != nil {
 		if !e.unheld[j.ID] { // said once; it waits for a person
 			e.unheld[j.ID] = true
-			e.Logger.ErrorContext(ctx, "job waits", "job", j.ID, "slice", j.Job.Slice,
-				"error", fmt.Errorf("find slice %s: %w", j.Job.Slice, ErrNotHeld))
+			e.Logger.ErrorContext(ctx, "job waits", "job", j.ID, "error", err)
 		}
-		return
-	}
-	program, ok := e.programs[j.Job.Payload]
-	if !ok {
-		e.Logger.ErrorContext(ctx, "job names a program this site does not hold", "job", j.ID, "payload", j.Job.Payload,
-			"remedy", "put it under the payloads directory; edge-connector digest prints what to name it by")
 		return
 	}
 	r := policy.Request{ID: ClaimID(e.Site, j.ID), Site: e.Site, JobID: j.ID, Job: j.Job, At: now.UTC(),
@@ -140,6 +133,18 @@ func (e *Edge) request(ctx context.Context, j tunnel.Waiting, s policy.Signal, n
 		return
 	}
 	e.Logger.InfoContext(ctx, "request announced", "job", j.ID, "claim", r.ID, "slice", j.Job.Slice, "slice_digest", slice)
+}
+
+// find names the manifests of what a job needs, both of which the site must hold.
+func (e *Edge) find(j policy.Job) (slice, program string, err error) {
+	var ok bool
+	if slice, ok = e.slices[j.Slice]; !ok {
+		return "", "", fmt.Errorf("find slice %s: %w", j.Slice, ErrNotHeld)
+	}
+	if program, ok = e.programs[j.Payload]; !ok {
+		return "", "", fmt.Errorf("find program %s: %w", j.Payload, ErrNotHeld)
+	}
+	return slice, program, nil
 }
 
 // ClaimID names the one claim of a job of a site.
