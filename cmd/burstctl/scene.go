@@ -161,7 +161,6 @@ type remark struct {
 	Waiting     int    `json:"waiting"`
 	Reason      string `json:"reason"`
 	Entry       int64  `json:"entry"`
-	Tree        int64  `json:"tree"`
 }
 
 // hear tells what the edge logs and a person should know.
@@ -205,7 +204,7 @@ func (h remark) scene(conf configs.Edge) (scene, bool) {
 			fmt.Sprintf("in the day's own time: for %v, waiting ≥ %v", t.For, t.WaitedFor)}}, true
 	case "receipt accepted":
 		return scene{Step: granting, Text: "receipt accepted, before the first byte is sent",
-			More: []string{fmt.Sprintf("it proves entry %d of %d, which this edge has cosigned", h.Entry, h.Tree)}}, true
+			More: []string{fmt.Sprintf("it proves entry %d, under a checkpoint that this edge has cosigned", h.Entry)}}, true
 	}
 	return scene{}, false
 }
