@@ -2,11 +2,13 @@
 // line as users and their programs see it.
 //
 // The language is that of testscript, with one verb more: "status 64 burstctl
-// nonsense" runs a command and wants this exit status.
+// nonsense" runs a command and wants this exit status. $SOURCE is the directory
+// of the package under test.
 package frametest
 
 import (
 	"errors"
+	"os"
 	"os/exec"
 	"strconv"
 	"testing"
@@ -17,8 +19,16 @@ import (
 // Scripts runs the scripts of the package under test, whose TestMain must have
 // made its commands known with testscript.Main.
 func Scripts(t *testing.T) {
+	source, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
-		Dir:  "testdata",
+		Dir: "testdata",
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("SOURCE", source)
+			return nil
+		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"status": status},
 	})
 }
