@@ -95,7 +95,11 @@ func TestALogWhoseKeyIsInVaultIsSignedRotatedAndVerified(t *testing.T) {
 		t.Fatal(err)
 	}
 	o.Signer = next
-	if l, err = audit.Open(t.Context(), o); err != nil {
+	again, err := audit.Open(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := again.Close(); err != nil {
 		t.Fatal(err)
 	}
 	trust, err := audit.NewTrust(0, vkey)
