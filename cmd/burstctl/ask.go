@@ -67,13 +67,9 @@ func statusCommand() *cobra.Command {
 		Short: "Show jobs and bursts, and how far the log is witnessed",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			client, err := k.client(c.Context())
+			_, s, err := k.status(c.Context())
 			if err != nil {
 				return err
-			}
-			s, err := client.Status(c.Context())
-			if err != nil {
-				return refusal(err)
 			}
 			return frame.Print(c.OutOrStdout(), frame.FormatOf(c), "Status", s,
 				func(w io.Writer) error { return printStatus(w, s) })
@@ -120,13 +116,9 @@ func whyCommand() *cobra.Command {
 		Short: "Say why a job runs where it runs, or why it does not: every offer and the first reason against it",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			client, err := k.client(c.Context())
+			_, s, err := k.status(c.Context())
 			if err != nil {
 				return err
-			}
-			s, err := client.Status(c.Context())
-			if err != nil {
-				return refusal(err)
 			}
 			for _, b := range s.Bursts {
 				if b.Job == args[0] || b.Claim == args[0] {

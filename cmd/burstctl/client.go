@@ -63,6 +63,16 @@ func (k *caller) client(ctx context.Context) (*control.Client, error) {
 	return control.NewClient(o), nil
 }
 
+// status opens the way and asks what the controller is doing.
+func (k *caller) status(ctx context.Context) (*control.Client, control.Status, error) {
+	client, err := k.client(ctx)
+	if err != nil {
+		return nil, control.Status{}, err
+	}
+	s, err := client.Status(ctx)
+	return client, s, refusal(err)
+}
+
 // patience is how long a verb waits for a controller that was started just now.
 const patience = 5 * time.Second
 

@@ -23,13 +23,9 @@ func recallCommand() *cobra.Command {
 		Short: "Call data back: end every burst that reads it or was granted it, each with its revocation and probe",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			client, err := k.client(c.Context())
+			client, s, err := k.status(c.Context())
 			if err != nil {
 				return err
-			}
-			s, err := client.Status(c.Context())
-			if err != nil {
-				return refusal(err)
 			}
 			var claims []string
 			for _, b := range s.Bursts {
