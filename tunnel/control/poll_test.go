@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -134,7 +135,7 @@ func TestSlowCallersAreCut(t *testing.T) {
 			conn, err := say(raw)
 			must(t, err)
 			began := time.Now()
-			must(t, conn.SetReadDeadline(began.Add(50*time.Second)))
+			must(t, conn.SetReadDeadline(began.Add(30*time.Second))) // a call may take longer
 			_, err = io.Copy(io.Discard, conn)
 			if ne, ok := errors.AsType[net.Error](err); ok && ne.Timeout() {
 				t.Errorf("it was still there after %s", time.Since(began))
@@ -143,20 +144,18 @@ func TestSlowCallersAreCut(t *testing.T) {
 	}
 }
 
-func TestAHeaderTooLongIsCut(t *testing.T) {
+func TestAHeaderTooLongIsNotReadToItsEnd(t *testing.T) {
 	w := newWorld(t, nil)
-	c, err := tls.Dial("tcp", w.addr, &tls.Config{InsecureSkipVerify: true})
+	req, err := http.NewRequestWithContext(t.Context(), "GET", "https://"+w.addr+"/v1/status", nil)
 	must(t, err)
-	defer c.Close()
-	go func() {
-		for _, err := io.WriteString(c, "GET /v1/status HTTP/1.1\r\nHost: x\r\n"); err == nil; {
-			_, err = io.WriteString(c, "A: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n")
-		}
-	}()
-	must(t, c.SetReadDeadline(time.Now().Add(20*time.Second)))
-	said, err := io.ReadAll(c)
-	if ne, ok := errors.AsType[net.Error](err); ok && ne.Timeout() {
-		t.Errorf("it is read without end: %q", said)
+	req.Header.Set("Authorization", strings.Repeat("a", 64<<10))
+	resp, err := w.caller(t, nil).http.Do(req)
+	if err != nil {
+		return // cut off before it could hear the answer
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
+		t.Errorf("answers %s", resp.Status)
 	}
 }
 

@@ -147,6 +147,14 @@ func TestOnlyWhatTheJobListsComesBack(t *testing.T) {
 
 func TestWhileTheNodeLetsGoResultsComeBackAndNoByteGoesOut(t *testing.T) {
 	w := newWorld(t, nil)
+	w.ctl.set(func(c *controller) {
+		c.before = func(in tunnel.Entering) error {
+			if in.Kind == "serve-intent" {
+				t.Error("the edge asked for a window")
+			}
+			return nil
+		}
+	})
 	n := w.honest("g-1", func(s *spec) { s.Order = tunnel.OrderUnmount })
 	if _, err := n.put("model.json", "{}"); err != nil {
 		t.Error(err)
