@@ -7,7 +7,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -116,10 +115,6 @@ func refusal(err error) error {
 		return err
 	case !ok:
 		return frame.Wrap(frame.ControlAway, err, "")
-	case p.Status == http.StatusUnauthorized:
-		return frame.Wrap(frame.NotKnown, err, "")
-	case p.Status == http.StatusForbidden:
-		return frame.Wrap(frame.NotAllowed, err, "")
 	}
 	if _, err := frame.Lookup(frame.Code(p.Code)); err == nil { // what the controller knows of it
 		return &frame.Problem{Code: frame.Code(p.Code), What: "controller says no", Err: errors.New(p.Detail)}
