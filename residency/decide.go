@@ -25,6 +25,7 @@ type Rule struct {
 	Effect string `json:"effect"` // "permit" or "forbid"
 	File   string `json:"file"`
 	Line   int    `json:"line"`
+	Col    int    `json:"-"`
 }
 
 // Verdict is an answer with its reasons. Made by [Rules.Screen] and
@@ -71,7 +72,7 @@ func (q *question) fill(t *Table) {
 func (r *Rules) answer(t *Table, q question) Verdict {
 	v := Verdict{Level: q.level, RulesDigest: r.Digest(), PlacesDigest: t.Digest()}
 	q.fill(t)
-	if r == nil || r.set == nil {
+	if r == nil || len(r.set) == 0 {
 		v.Why = q.what() + " is refused: no rules are loaded"
 		return v
 	}
@@ -79,7 +80,7 @@ func (r *Rules) answer(t *Table, q question) Verdict {
 		v.Why = fmt.Sprintf("%s is refused: not known: %s", q.what(), strings.Join(v.Missing, ", "))
 		return v
 	}
-	decision, diagnostic := cedar.Authorize(r.set, cedar.EntityMap{}, q.request())
+	allowed, diagnostic := r.evaluate(&q, placeRecord(q.place, q.country))
 	if len(diagnostic.Errors) > 0 {
 		ids := make([]cedar.PolicyID, 0, len(diagnostic.Errors))
 		for _, e := range diagnostic.Errors {
@@ -94,18 +95,28 @@ func (r *Rules) answer(t *Table, q question) Verdict {
 		ids = append(ids, reason.PolicyID)
 	}
 	v.Rules = r.cited(ids)
-	v.Allowed = decision == cedar.Allow && len(v.Rules) > 0
+	v.Allowed = allowed
 	v.Why = q.why(v)
 	return v
 }
 
+// evaluate asks Cedar, once every fact is known. Only a permit that holds, no
+// forbid that does and no error allow.
+func (r *Rules) evaluate(q *question, place cedar.Record) (bool, cedar.Diagnostic) {
+	decision, diagnostic := cedar.Authorize(about{&r.index, q}, cedar.EntityMap{}, q.request(place))
+	return decision == cedar.Allow && len(diagnostic.Errors) == 0 && len(diagnostic.Reasons) > 0, diagnostic
+}
+
 // cited returns the rules of these ids, by file and line.
 func (r *Rules) cited(ids []cedar.PolicyID) []Rule {
+	at := make([]int, 0, len(ids))
+	for _, id := range ids {
+		at = append(at, r.order[id])
+	}
+	slices.Sort(at)
 	var rules []Rule
-	for _, rule := range r.list {
-		if slices.Contains(ids, cedar.PolicyID(rule.ID)) {
-			rules = append(rules, rule)
-		}
+	for _, i := range slices.Compact(at) {
+		rules = append(rules, r.list[i])
 	}
 	return rules
 }

@@ -58,9 +58,10 @@ func (q question) missing() []string {
 	return names
 }
 
-// request writes the question in Cedar's words; schema.go says their types.
-func (q question) request() cedar.Request {
-	s, p := q.ask.Slice, q.place
+// request writes the question in Cedar's words, with the place as placeRecord
+// writes it; schemaText says their types.
+func (q *question) request(place cedar.Record) cedar.Request {
+	s := &q.ask.Slice
 	return cedar.Request{
 		Principal: cedar.NewEntityUID("Team", cedar.String(q.ask.Team)),
 		Action:    cedar.NewEntityUID("Action", cedar.String(q.stage)),
@@ -77,20 +78,25 @@ func (q question) request() cedar.Request {
 			"proven":        cedar.Boolean(q.proven),
 			"level":         cedar.Long(q.level),
 			"trust":         cedar.String(q.trust),
-			"place": cedar.NewRecord(cedar.RecordMap{
-				"provider":       cedar.String(p.Provider),
-				"partition":      cedar.String(p.Partition),
-				"region":         cedar.String(p.Region),
-				"zone":           cedar.String(p.Zone),
-				"kind":           cedar.String(p.Kind),
-				"country":        cedar.String(p.Country),
-				"region_country": cedar.String(q.country),
-				"groups":         stringSet(p.Groups),
-				"operator":       cedar.String(p.Operator),
-				"parent":         cedar.String(p.Parent),
-			}),
+			"place":         place,
 		}),
 	}
+}
+
+// placeRecord writes a place in Cedar's words; country is its region's.
+func placeRecord(p Place, country string) cedar.Record {
+	return cedar.NewRecord(cedar.RecordMap{
+		"provider":       cedar.String(p.Provider),
+		"partition":      cedar.String(p.Partition),
+		"region":         cedar.String(p.Region),
+		"zone":           cedar.String(p.Zone),
+		"kind":           cedar.String(p.Kind),
+		"country":        cedar.String(p.Country),
+		"region_country": cedar.String(country),
+		"groups":         stringSet(p.Groups),
+		"operator":       cedar.String(p.Operator),
+		"parent":         cedar.String(p.Parent),
+	})
 }
 
 // stringSet is a Cedar set of strings.

@@ -6,8 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	cedar "github.com/cedar-policy/cedar-go"
@@ -21,7 +21,9 @@ import (
 type Rules struct {
 	digest string
 	list   []Rule
-	set    *cedar.PolicySet
+	set    []policy
+	order  map[cedar.PolicyID]int // of the rule in list, and of its policy in set
+	index  index
 }
 
 // maxRuleFile bounds a file, and with it the depth of any expression in it.
@@ -29,20 +31,22 @@ const maxRuleFile = 64 << 10
 
 // ParseRules reads rule files, name to content. Every policy needs @id, @title
 // and @basis, and an @id of its own in the whole set. Whatever is wrong, a
-// policy that asks for a fact no question holds included, is an error that
-// names file:line:col.
+// policy that asks for a fact no question holds included, is a [Mistake] at
+// its file:line:col; all of them are reported at once, as [Mistakes].
 func ParseRules(files map[string][]byte) (*Rules, error) {
 	typed, err := questionType()
 	if err != nil {
 		return nil, fmt.Errorf("read rules: %w", err)
 	}
-	r := &Rules{set: cedar.NewPolicySet()}
+	r := &Rules{order: map[cedar.PolicyID]int{}}
 	names := map[string]string{}
+	var wrong Mistakes
 	for _, file := range slices.Sorted(maps.Keys(files)) {
-		if err := r.parse(typed, file, files[file]); err != nil {
-			return nil, fmt.Errorf("read rules: %w", err)
-		}
+		wrong = append(wrong, r.parse(typed, file, files[file])...)
 		names[file] = digest(files[file])
+	}
+	if len(wrong) > 0 {
+		return nil, fmt.Errorf("read rules: %w", wrong)
 	}
 	if len(r.list) == 0 {
 		return nil, errors.New("read rules: there are none")
@@ -52,40 +56,50 @@ func ParseRules(files map[string][]byte) (*Rules, error) {
 		return nil, fmt.Errorf("read rules: %w", err)
 	}
 	r.digest = digest(b)
+	r.index = newIndex(r.set)
 	return r, nil
 }
 
-// parse adds one file.
-func (r *Rules) parse(typed *validate.Validator, file string, text []byte) error {
+// parse adds one file, or says everything that is wrong with it.
+func (r *Rules) parse(typed *validate.Validator, file string, text []byte) Mistakes {
 	if base, ok := strings.CutSuffix(file, ".cedar"); !ok || !isName(base) {
-		return fmt.Errorf("%q: want a plain lower-case name that ends in .cedar", file)
+		return Mistakes{{File: strconv.Quote(file), Why: "want a plain lower-case name that ends in .cedar"}}
 	}
 	if len(text) > maxRuleFile {
-		return fmt.Errorf("%s:1:1: more than %d bytes", file, maxRuleFile)
+		return Mistakes{{File: file, Line: 1, Col: 1, Why: fmt.Sprintf("more than %d bytes", maxRuleFile)}}
 	}
-	policies, err := cedar.NewPolicyListFromBytes(file, text)
-	if err != nil {
-		return fmt.Errorf("%s: %w", errorAt(file, err), err)
-	}
+	policies, wrong := parsePolicies(file, text)
 	for _, p := range policies {
 		rule, err := r.rule(typed, p)
-		if err != nil {
-			at := p.Position()
-			return fmt.Errorf("%s:%d:%d: %w", file, at.Line, at.Column, err)
-		}
 		rule.File = file
+		if err != nil {
+			wrong = append(wrong, Mistake{File: file, Line: p.Position().Line, Col: p.Position().Column, Rule: rule.ID,
+				Why: err.Error()})
+			continue
+		}
+		id := cedar.PolicyID(rule.ID)
+		r.order[id] = len(r.list)
 		r.list = append(r.list, rule)
-		r.set.Add(cedar.PolicyID(rule.ID), p)
+		r.set = append(r.set, policy{id, p})
 	}
-	return nil
+	slices.SortStableFunc(wrong, func(a, b Mistake) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Col, b.Col))
+	})
+	return wrong
+}
+
+// policy is a rule as Cedar evaluates it.
+type policy struct {
+	id cedar.PolicyID
+	p  *cedar.Policy
 }
 
 // rule checks one policy: what it must say of itself, and that it asks only
-// for facts a question holds.
+// for facts a question holds. The Rule is as far as it could be read.
 func (r *Rules) rule(typed *validate.Validator, p *cedar.Policy) (Rule, error) {
 	notes := p.Annotations()
 	rule := Rule{ID: string(notes["id"]), Title: string(notes["title"]), Basis: string(notes["basis"]),
-		Effect: "forbid", Line: p.Position().Line}
+		Effect: "forbid", Line: p.Position().Line, Col: p.Position().Column}
 	if p.Effect() == cedar.Permit {
 		rule.Effect = "permit"
 	}
@@ -93,17 +107,19 @@ func (r *Rules) rule(typed *validate.Validator, p *cedar.Policy) (Rule, error) {
 	case rule.ID == "":
 		return rule, errors.New("@id is missing")
 	case !isName(rule.ID):
-		return rule, fmt.Errorf("@id %q is not a plain lower-case name", rule.ID)
+		err := fmt.Errorf("@id %q is not a plain lower-case name", rule.ID)
+		rule.ID = ""
+		return rule, err
 	case strings.TrimSpace(rule.Title) == "":
-		return rule, fmt.Errorf("rule %s: @title is missing", rule.ID)
+		return rule, errors.New("@title is missing")
 	case strings.TrimSpace(rule.Basis) == "":
-		return rule, fmt.Errorf("rule %s: @basis is missing", rule.ID)
+		return rule, errors.New("@basis is missing")
 	}
-	if i := slices.IndexFunc(r.list, func(o Rule) bool { return o.ID == rule.ID }); i >= 0 {
-		return rule, fmt.Errorf("rule %s: @id is already that of %s:%d", rule.ID, r.list[i].File, r.list[i].Line)
+	if i, ok := r.order[cedar.PolicyID(rule.ID)]; ok {
+		return rule, fmt.Errorf("@id is already that of %s:%d", r.list[i].File, r.list[i].Line)
 	}
 	if err := typed.Policy(rule.ID, (*xast.Policy)(p.AST())); err != nil {
-		return rule, fmt.Errorf("rule %s: %w", rule.ID, err)
+		return rule, errors.New(untyped(err))
 	}
 	return rule, nil
 }
@@ -119,14 +135,6 @@ func questionType() (*validate.Validator, error) {
 		return nil, err
 	}
 	return validate.New(resolved), nil
-}
-
-// position finds where Cedar's parser stopped; it says so only in words.
-var position = regexp.MustCompile(`:(\d+):(\d+)`)
-
-// errorAt is "file:line:col" of a parse error.
-func errorAt(file string, err error) string {
-	return file + cmp.Or(position.FindString(err.Error()), ":1:1")
 }
 
 // Digest names the rule files' bytes: "sha256:…". The zero Rules have none.
