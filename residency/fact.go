@@ -7,7 +7,7 @@ import "strconv"
 var factNames = []string{"action", "principal", "resource", "site", "purpose", "purposes", "dataset", "class",
 	"pseudonymised", "origin", "basis", "proven", "level", "trust", "place.provider", "place.partition",
 	"place.region", "place.zone", "place.kind", "place.country", "place.region_country", "place.groups",
-	"place.operator", "place.parent"}
+	"place.operator", "place.parent", "place.keys"}
 
 // fact is the value of the fact with this number in factNames: one text, or
 // the members of a set, which is never nil.
@@ -67,8 +67,10 @@ func (p *Place) fact(number int, country string) (one string, many []string) {
 		return "", set(p.Groups)
 	case 22:
 		return p.Operator, nil
+	case 23:
+		return p.Parent, nil
 	}
-	return p.Parent, nil
+	return p.Keys, nil
 }
 
 // set is never nil.

@@ -49,6 +49,7 @@ func mutants() []mutant {
 		texts("country", place(func(p *Place) *string { return &p.Country }), "Germany", "US"),
 		texts("operator", place(func(p *Place) *string { return &p.Operator }), "USA", "CN"),
 		texts("parent", place(func(p *Place) *string { return &p.Parent }), "EU", "CN"),
+		texts("keys", place(func(p *Place) *string { return &p.Keys }), "on site", "CN"),
 	)
 	return append(all, typedMutants()...)
 }

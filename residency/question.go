@@ -96,6 +96,7 @@ func placeRecord(p Place, country string) cedar.Record {
 		"groups":         stringSet(p.Groups),
 		"operator":       cedar.String(p.Operator),
 		"parent":         cedar.String(p.Parent),
+		"keys":           cedar.String(p.Keys),
 	})
 }
 
@@ -139,6 +140,7 @@ action create, read appliesTo {
       groups: Set<String>,
       operator: String,
       parent: String,
+      keys: String,
     },
   },
 };
