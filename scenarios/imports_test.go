@@ -21,8 +21,9 @@ var mayImport = map[string]string{
 	"pools":     "policy residency",
 	"tunnel":    "policy residency",
 
-	"pools/burst":   "policy pools residency",
-	"pools/perform": "policy pools pools/burst residency residency/audit tunnel",
+	"pools/burst":        "policy pools residency",
+	"pools/burst/review": "policy pools/burst residency residency/audit",
+	"pools/perform":      "policy pools pools/burst residency residency/audit tunnel",
 
 	"residency/audit":             "",
 	"residency/places":            "",

@@ -16,8 +16,9 @@ import (
 
 // auditCommand groups what an officer does with a log.
 func auditCommand() *cobra.Command {
-	c := &cobra.Command{Use: "audit", Short: "Verify, read, draw, back up and restore a log"}
-	c.AddCommand(auditVerify(), auditList(), auditDraw(), auditBackup(), auditRestore())
+	c := &cobra.Command{Use: "audit", Short: "Verify, review, read, draw, back up and restore a log"}
+	c.AddCommand(auditVerify(), auditTransfers(), auditExplain(), auditDenials(), auditServes(), auditWhere(),
+		auditTeardown(), auditWeak(), auditList(), auditDraw(), auditBackup(), auditRestore())
 	return c
 }
 

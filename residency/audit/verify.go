@@ -21,6 +21,8 @@ type Report struct {
 	Entries int64
 	// CosignedSize is Size when the quorum has cosigned the checkpoint, else 0.
 	CosignedSize int64
+	// Cosigners are the names of the witnesses that have cosigned the checkpoint with keys the trust names.
+	Cosigners []string
 	// FirstBad is the index of the first entry that cannot be relied on; -1 when there is none, or none can be named.
 	FirstBad int64
 	// Problems are all that was found, at most a hundred; none when the log verifies.
@@ -36,7 +38,15 @@ type Report struct {
 //
 // fsys is the public tree. An error that wraps ErrUnverified names the first problem; the report has them all.
 func Verify(ctx context.Context, fsys fs.FS, t Trust, remembered ...[]byte) (Report, error) {
-	v := &verification{ctx: ctx, fsys: fsys, first: -1}
+	return VerifyEntries(ctx, fsys, t, nil, remembered...)
+}
+
+// VerifyEntries is Verify, and hands every entry that decodes to each, in order, on the way. Until it has answered
+// without an error nothing that each was given counts: it is there so that a log is read once.
+func VerifyEntries(
+	ctx context.Context, fsys fs.FS, t Trust, each func(Leaf), remembered ...[]byte,
+) (Report, error) {
+	v := &verification{ctx: ctx, fsys: fsys, each: each, first: -1}
 	if err := v.all(t, remembered); err != nil {
 		return v.report(0), fmt.Errorf("verify log: %w", err)
 	}
@@ -52,7 +62,8 @@ type verification struct {
 	ctx      context.Context
 	fsys     fs.FS
 	head     signed
-	tail     bool // files beyond the checkpoint are collected, not refused
+	each     func(Leaf) // nil: nobody reads along
+	tail     bool       // files beyond the checkpoint are collected, not refused
 	beyond   []string
 	older    map[string][]tlog.Tile // superseded partial tiles by the path of the tile that has more
 	forest   *forest
@@ -62,6 +73,7 @@ type verification struct {
 	first    int64
 	problems []string
 	unsealed bool
+	cosigned []string // names of witnesses
 }
 
 func (v *verification) report(cosigned int64) Report {
@@ -70,7 +82,7 @@ func (v *verification) report(cosigned int64) Report {
 	}
 	return Report{
 		Size: v.head.size, Root: base64.StdEncoding.EncodeToString(v.head.root[:]), Origin: v.head.origin,
-		Entries: v.entries, CosignedSize: cosigned, FirstBad: v.first, Problems: v.problems,
+		Entries: v.entries, CosignedSize: cosigned, Cosigners: v.cosigned, FirstBad: v.first, Problems: v.problems,
 	}
 }
 
@@ -204,6 +216,9 @@ func (v *verification) leaf(b []byte) error {
 		return err
 	}
 	v.entries++
+	if v.each != nil {
+		v.each(Leaf{v.forest.size - 1, e})
+	}
 	if IsChange(e) {
 		if _, err := OpenChange(e); err != nil {
 			return err
@@ -262,6 +277,11 @@ func (v *verification) signatures(t Trust) {
 	if err != nil {
 		v.problem(-1, "checkpoint: %v", err)
 		return
+	}
+	for _, s := range known {
+		if !signedBy([]note.Signature{s}, s.Name, logs) {
+			v.cosigned = append(v.cosigned, s.Name)
+		}
 	}
 	for _, s := range unknown {
 		v.problem(-1, "checkpoint: signed by %s+%08x, a key the trust does not name", s.Name, s.Hash)

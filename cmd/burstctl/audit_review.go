@@ -1,0 +1,224 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/burstctl/burstctl/configs/frame"
+	"github.com/burstctl/burstctl/pools/burst/review"
+	"github.com/burstctl/burstctl/residency/audit"
+)
+
+// reading is a log that was read once: verified and folded together.
+type reading struct {
+	review *review.Review
+	report audit.Report
+	lines  map[string][]line // decisions in words, of the claims that were asked for
+}
+
+// evidence says which log an answer is from and that it verified.
+type evidence struct {
+	Verifier  string       `json:"verifier"` // "verifies" or "does not verify"
+	Origin    string       `json:"origin"`
+	First     *review.Mark `json:"first"`
+	Last      *review.Mark `json:"last"`
+	Size      int64        `json:"size"` // of the checkpoint, like Root and Cosigners
+	Root      string       `json:"root"`
+	Cosigners []string     `json:"cosigners"`
+	Problems  []string     `json:"problems,omitempty"`
+}
+
+// answer is what an officer gets to a question. Items are rows of the question's own type; nil without an answer.
+type answer struct {
+	Question   string           `json:"question"`
+	Log        evidence         `json:"log"`
+	Clean      bool             `json:"clean"`
+	Violations []review.Finding `json:"violations"`
+	Items      any              `json:"items"`
+}
+
+// asked is a question with the answer that a reading gives.
+type asked struct {
+	kind, question string
+	items          any
+	findings       []review.Finding
+	human          func(io.Writer) error
+}
+
+// decisive are the kinds of entry that explain tells in words.
+var decisive = []string{"requested", "decided", "proven", "unproven", "cleared", "denied", "stop"}
+
+// read verifies a tree and folds its entries on the way. Without an error the log verified.
+func (o officer) read(ctx context.Context, tree fs.FS, t audit.Trust) (reading, error) {
+	r := reading{review: review.New(o.silence), lines: map[string][]line{}}
+	var err error
+	r.report, err = audit.VerifyEntries(ctx, tree, t, func(leaf audit.Leaf) {
+		r.review.Add(leaf)
+		claim := leaf.Entry.Burst
+		if o.told != nil && o.told(claim) && slices.Contains(decisive, leaf.Entry.Kind) {
+			r.lines[claim] = append(r.lines[claim], tell(leaf))
+		}
+	})
+	return r, err
+}
+
+// evidence says what the answers of r rest on.
+func (r reading) evidence(err error) evidence {
+	e := evidence{Verifier: "verifies", Origin: r.report.Origin, Size: r.report.Size, Root: r.report.Root,
+		Cosigners: append([]string{}, r.report.Cosigners...)}
+	if err != nil {
+		e.Verifier, e.Problems = "does not verify", append([]string{}, r.report.Problems...)
+		if len(e.Problems) == 0 {
+			e.Problems = []string{err.Error()}
+		}
+		return e // what was read does not count
+	}
+	if first, last := r.review.Range(); r.report.Size > 0 {
+		e.First, e.Last = &first, &last
+	}
+	return e
+}
+
+// answer joins what was asked with what it rests on.
+func (r reading) answer(a asked) answer {
+	return answer{a.question, r.evidence(nil), len(a.findings) == 0, append([]review.Finding{}, a.findings...), a.items}
+}
+
+// officer is who asks: how the log is to be read. The zero officer tells no claim.
+type officer struct {
+	trust   string            // file
+	silence time.Duration     // see review.New
+	told    func(string) bool // claims whose decisions are put into words; nil is none
+}
+
+// ask answers one question from a log that verified.
+type ask func(c *cobra.Command, r reading, args []string) (asked, error)
+
+// reviewed is what every question's help ends with.
+const reviewed = `
+
+LOG is the directory of a log. It is verified first: if it does not verify, that
+is said and nothing is answered (exit 7). A violation ends with exit 3.`
+
+// question makes a verb that verifies a log and answers one question: exit 0 if the answer is clean, 3 if it holds a
+// violation, 7 without an answer if the log does not verify.
+func question(use, short, long string, args int, q ask) (*cobra.Command, *officer) {
+	o := &officer{}
+	c := &cobra.Command{
+		Use: use, Short: short, Long: long + reviewed, Args: cobra.ExactArgs(args + 1),
+		RunE: func(c *cobra.Command, args []string) error { return o.run(c, args, q) },
+	}
+	c.Flags().StringVar(&o.trust, "trust", "", "file that names the keys of log and witnesses")
+	return c, o
+}
+
+func (o *officer) run(c *cobra.Command, args []string, answers ask) error {
+	t, err := readTrust(o.trust)
+	if err != nil {
+		return err
+	}
+	log, err := openTree(args[0])
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	r, err := o.read(c.Context(), log.tree, t)
+	if err != nil {
+		a := answer{Question: c.Short, Log: r.evidence(err), Violations: []review.Finding{}}
+		perr := frame.Print(c.OutOrStdout(), frame.FormatOf(c), "Answer", a, func(w io.Writer) error {
+			return a.Log.print(w)
+		})
+		return errors.Join(perr, frame.Wrap(frame.LogUnverified, err, ""))
+	}
+	q, err := answers(c, r, args[1:])
+	if err != nil {
+		return err
+	}
+	a := r.answer(q)
+	err = frame.Print(c.OutOrStdout(), frame.FormatOf(c), q.kind, a, func(w io.Writer) error {
+		return errors.Join(q.human(w), a.print(w))
+	})
+	return errors.Join(err, violated(a))
+}
+
+// violated is the error of an answer that is not clean.
+func violated(a answer) error {
+	if a.Clean {
+		return nil
+	}
+	return &frame.Problem{Code: frame.ResidencyDenied, What: "review log",
+		Why: "the log shows what its rules and promises exclude",
+		Err: fmt.Errorf("%d found: %s", len(a.Violations), a.Violations[0].Text),
+		Fix: "read the entries it names: \"burstctl audit list\" shows them in words"}
+}
+
+// print writes what goes below an answer: what is wrong, and what the answer rests on.
+func (a answer) print(w io.Writer) error {
+	fmt.Fprintln(w)
+	for _, f := range a.Violations {
+		claim := f.Claim
+		if claim != "" {
+			claim = " of " + claim
+		}
+		fmt.Fprintf(w, "FOUND     entry %d%s, %s: %s\n", f.Index, frame.Clean(claim), stamp(f.At), frame.Clean(f.Text))
+	}
+	if a.Clean {
+		fmt.Fprintln(w, "clean     nothing was found against it")
+	}
+	return a.Log.print(w)
+}
+
+func (e evidence) print(w io.Writer) error {
+	if e.First != nil {
+		fmt.Fprintf(w, "log       %s, entry %d (%s) to %d (%s)\n", frame.Clean(e.Origin), e.First.Index, stamp(e.First.At),
+			e.Last.Index, stamp(e.Last.At))
+	}
+	by := "nobody"
+	if len(e.Cosigners) > 0 {
+		by = strings.Join(e.Cosigners, ", ")
+	}
+	fmt.Fprintf(w, "signed    %d entries, root %s, cosigned by %s\n", e.Size, e.Root, frame.Clean(by))
+	_, err := fmt.Fprintln(w, "verifier  "+e.Verifier)
+	for _, p := range e.Problems {
+		_, err = fmt.Fprintln(w, "          "+frame.Clean(p))
+	}
+	return err
+}
+
+// stamp is a time to the millisecond, UTC; "" if there is none.
+func stamp(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format("2006-01-02T15:04:05.000Z")
+}
+
+// marked is the time of an entry, or what is said instead.
+func marked(m *review.Mark, none string) string {
+	if m == nil {
+		return none
+	}
+	return fmt.Sprintf("%s (entry %d)", stamp(m.At), m.Index)
+}
+
+// moment reads a time: RFC 3339, or a date, which is its midnight in UTC. "" is no bound.
+func moment(flag, s string) (time.Time, error) {
+	if s == "" {
+		return time.Time{}, nil
+	}
+	for _, layout := range []string{time.RFC3339, time.DateOnly} {
+		if t, err := time.Parse(layout, s); err == nil {
+			return t.UTC(), nil
+		}
+	}
+	return time.Time{}, frame.Wrap(frame.Usage, fmt.Errorf("read --%s: %q is no time", flag, s),
+		"write it as 2026-11-25 or 2026-11-25T10:00:00Z")
+}
