@@ -27,35 +27,48 @@ type question struct {
 }
 
 // missing names the facts that are not known, as the rules name them.
-func (q question) missing() []string {
-	s := q.ask.Slice
-	facts := []struct {
-		name  string
-		known bool
-	}{
-		{"action", q.stage == stageCreate || q.stage == stageRead},
-		{"principal", isName(q.ask.Team)},
-		{"resource", isSliceName(s.Name)},
-		{"site", isName(q.ask.Site)},
-		{"purpose", isName(q.ask.Purpose)},
-		{"purposes", areNames(s.Purposes)},
-		{"dataset", isPart(s.Dataset)},
-		{"class", s.Class.Known()},
-		{"origin", isCountry(s.Origin)},
-		{"basis", s.Basis != "" && utf8.ValidString(s.Basis)},
-		{"place", q.place.check() == nil},
-		{"place.region_country", isCountry(q.country) || q.place.check() != nil},
-		{"proven", q.proven == (q.stage == stageRead)},
-		{"level", q.level >= L0 && q.level <= L4 && (q.level > L0) == q.proven},
-		{"trust", isName(q.trust) && (q.trust != claimedTrust) == q.proven},
-	}
+func (q *question) missing() []string {
 	var names []string
-	for _, f := range facts {
-		if !f.known {
-			names = append(names, f.name)
+	q.facts(func(name string, known bool) bool {
+		if !known {
+			names = append(names, name)
 		}
+		return true
+	})
+	place := q.place.check() == nil
+	if !place {
+		names = append(names, "place")
+	}
+	if place && !isCountry(q.country) {
+		names = append(names, "place.region_country")
 	}
 	return names
+}
+
+// asks reports whether every fact but the place is known.
+func (q *question) asks() bool {
+	all := true
+	q.facts(func(_ string, known bool) bool { all = known; return known })
+	return all
+}
+
+// facts yields every fact but the place with whether it is known, until yield
+// returns false.
+func (q *question) facts(yield func(name string, known bool) bool) {
+	s := &q.ask.Slice
+	_ = yield("action", q.stage == stageCreate || q.stage == stageRead) &&
+		yield("principal", isName(q.ask.Team)) &&
+		yield("resource", isSliceName(s.Name)) &&
+		yield("site", isName(q.ask.Site)) &&
+		yield("purpose", isName(q.ask.Purpose)) &&
+		yield("purposes", areNames(s.Purposes)) &&
+		yield("dataset", isPart(s.Dataset)) &&
+		yield("class", s.Class.Known()) &&
+		yield("origin", isCountry(s.Origin)) &&
+		yield("basis", s.Basis != "" && utf8.ValidString(s.Basis)) &&
+		yield("proven", q.proven == (q.stage == stageRead)) &&
+		yield("level", q.level >= L0 && q.level <= L4 && (q.level > L0) == q.proven) &&
+		yield("trust", isName(q.trust) && (q.trust != claimedTrust) == q.proven)
 }
 
 // request writes the question in Cedar's words, with the place as placeRecord

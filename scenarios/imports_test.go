@@ -27,6 +27,7 @@ var mayImport = map[string]string{
 
 	"residency/audit":             "",
 	"residency/places":            "",
+	"residency/review":            "residency",
 	"residency/attest/attesttest": "residency",
 	"residency/attest/local":      "residency",
 
@@ -78,7 +79,7 @@ var mayImport = map[string]string{
 }
 
 // pure packages do no I/O, read no clock and roll no dice.
-var pure = []string{"policy", "residency", "pools", "pools/burst", "tunnel"}
+var pure = []string{"policy", "residency", "residency/review", "pools", "pools/burst", "tunnel"}
 
 // mayNotReach names, for each package, dependencies at any depth and why they are refused.
 func mayNotReach(name, dep string) (why string) {
