@@ -10,7 +10,7 @@ import (
 // Evidence is what a node shows of itself. It is untrusted until a [Verifier]
 // has read it. The zero Evidence proves nothing.
 type Evidence struct {
-	Kind      string `json:"kind"` // "local", "aws-iid", …
+	Kind      string `json:"kind"` // "local", "aws-rsa2048", "azure-attested", …
 	Document  []byte `json:"document"`
 	Signature []byte `json:"signature"`
 }
@@ -52,6 +52,10 @@ func (x Expect) check() error {
 	return nil
 }
 
+// TestTrust is the trust of what a test signer signed, at level L0. A verifier
+// gives it only where its configuration allows that.
+const TestTrust = "test"
+
 // Identity is what a provider vouches for, read from signed content only. Made
 // by verifiers; the zero Identity is nobody.
 type Identity struct {
@@ -61,13 +65,15 @@ type Identity struct {
 	Zone     string `json:"zone,omitempty"`
 	Instance string `json:"instance"`
 	Level    Level  `json:"level"`
-	Trust    string `json:"trust"` // what the level rests on, as a plain name: "local", …
+	Trust    string `json:"trust"` // what the level rests on, as a plain name: "local", "aws-rsa2048-first-use", …
 }
 
 // Verifier reads one kind of evidence. It returns an error unless everything
-// it says in the Identity was signed by the provider, for x.Instance, bound to
-// x.NodeKey (and x.Nonce where the provider can), and fresh at x.At. It keeps
-// the conformance test in residency/attest/attesttest.
+// it says in the Identity was signed by the provider, for x.Instance, and fresh
+// at x.At; bound to x.Nonce and x.NodeKey where the provider can, and where it
+// cannot bind the key, the Trust ends in "-first-use": who asks must hold the
+// instance to the first key. It keeps the conformance test in
+// residency/attest/attesttest.
 type Verifier interface {
 	Verify(e Evidence, x Expect) (Identity, error)
 }
@@ -86,8 +92,9 @@ type Proven struct {
 
 // Prove has the evidence verified and looks its address up. That the node is
 // elsewhere than claimed is no error: the rules decide on the proven place,
-// and [Proven.Moved] tells. A self-claim (L0), another instance than the one
-// our create call returned, or a place not in the table is an error.
+// and [Proven.Moved] tells. A self-claim (L0, unless a test signer's that the
+// verifier was told to take), another instance than the one our create call
+// returned, or a place not in the table is an error.
 func Prove(v Verifier, t *Table, e Evidence, x Expect) (Proven, error) {
 	if err := x.check(); err != nil {
 		return Proven{}, fmt.Errorf("prove place: %w", err)
@@ -102,7 +109,7 @@ func Prove(v Verifier, t *Table, e Evidence, x Expect) (Proven, error) {
 	switch {
 	case id.Instance != x.Instance:
 		return Proven{}, fmt.Errorf("prove place of %s: the evidence is of instance %q", x.Instance, id.Instance)
-	case id.Level < L1 || id.Level > L4:
+	case !proves(id.Level, id.Trust):
 		return Proven{}, fmt.Errorf("prove place of %s: level %v is no proof", x.Instance, id.Level)
 	case !isName(id.Trust) || id.Trust == claimedTrust:
 		return Proven{}, fmt.Errorf("prove place of %s: the evidence does not say what it rests on", x.Instance)
@@ -114,6 +121,15 @@ func Prove(v Verifier, t *Table, e Evidence, x Expect) (Proven, error) {
 	}
 	return Proven{place: p, instance: x.Instance, nodeKey: x.NodeKey, evidence: e.Digest(), trust: id.Trust,
 		level: id.Level, moved: a != x.Claimed}, nil
+}
+
+// proves reports whether evidence of this level and trust can prove a place: a
+// test signer's is of L0, and nobody else's is.
+func proves(l Level, trust string) bool {
+	if trust == TestTrust {
+		return l == L0
+	}
+	return l >= L1 && l <= L4
 }
 
 // Place is where the machine is.
@@ -131,7 +147,8 @@ func (p Proven) EvidenceDigest() string { return p.evidence }
 // Trust is what the level rests on, as a plain name.
 func (p Proven) Trust() string { return p.trust }
 
-// Level is how well the place is known; L1 or more, but L0 for the zero Proven.
+// Level is how well the place is known; L1 or more, but L0 under [TestTrust] and
+// for the zero Proven.
 func (p Proven) Level() Level { return p.level }
 
 // Moved reports whether the proven place is another than the claimed one.

@@ -67,7 +67,7 @@ func (q *question) facts(yield func(name string, known bool) bool) {
 		yield("origin", isCountry(s.Origin)) &&
 		yield("basis", s.Basis != "" && utf8.ValidString(s.Basis)) &&
 		yield("proven", q.proven == (q.stage == stageRead)) &&
-		yield("level", q.level >= L0 && q.level <= L4 && (q.level > L0) == q.proven) &&
+		yield("level", q.level >= L0 && q.level <= L4 && (q.level > L0) == (q.proven && q.trust != TestTrust)) &&
 		yield("trust", isName(q.trust) && (q.trust != claimedTrust) == q.proven)
 }
 

@@ -29,7 +29,11 @@ var mayImport = map[string]string{
 	"residency/places":            "",
 	"residency/review":            "residency",
 	"residency/attest/attesttest": "residency",
+	"residency/attest/aws":        "residency residency/attest/signed",
+	"residency/attest/azure":      "residency residency/attest/signed",
+	"residency/attest/forge":      "residency residency/attest/aws residency/attest/azure",
 	"residency/attest/local":      "residency",
+	"residency/attest/signed":     "",
 
 	"pools/bus":           "policy",
 	"pools/bus/busserver": "pools/bus",

@@ -24,7 +24,7 @@ var (
 
 func TestTheVerifierKeepsTheContract(t *testing.T) {
 	attesttest.TestVerifier(t, attesttest.Case{Verifier: local.New(pub), Evidence: local.Sign(priv, document),
-		Expect: expect, Nonce: true})
+		Expect: expect, Nonce: true, Key: true})
 }
 
 func TestSignedNonsenseIsRefused(t *testing.T) {
