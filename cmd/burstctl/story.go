@@ -49,8 +49,9 @@ var chapterOf = map[string]chapter{
 	"launch-intent": granting, "launched": granting, "launch-failed": granting, "proven": granting, "unproven": granting,
 	"cleared": granting, "denied": granting, "issue-intent": granting, "issued": granting, "serve-intent": granting,
 	"job-started": working, "job-progress": working, "artefact": working,
-	"serve-outcome": leaving, "stop": leaving, "unmounted": leaving, "revoke-intent": leaving, "revoked": leaving,
-	"probed": leaving, "delete-intent": leaving, "gone": leaving, "settled": leaving, "ended": leaving,
+	"turned-away": leaving, "serve-outcome": leaving, "stop": leaving, "unmounted": leaving, "revoke-intent": leaving,
+	"revoked": leaving,
+	"probed":  leaving, "delete-intent": leaving, "gone": leaving, "settled": leaving, "ended": leaving,
 }
 
 // scene is one line of the story. Index, Entry and Claim are there if an entry

@@ -141,6 +141,15 @@ type Artefact struct {
 	Class  string `json:"class"` // inherited from the slice
 }
 
+// Turned says that the edge turned a peer away before the first byte, once for
+// each reason: a receipt, a grant, a key or its own rules did not hold.
+type Turned struct {
+	Grant  string `json:"grant"` // as the peer named it
+	Serial string `json:"serial"`
+	Reason string `json:"reason"` // the refusal's code: "receipt", "grant", "peer", "rules", …
+	Why    string `json:"why"`
+}
+
 // Stop ends a burst's running life, whatever the reason. By is when a node
 // that does not answer is no longer waited for.
 type Stop struct {

@@ -15,6 +15,7 @@ func (IssueIntent) Kind() string  { return "issue-intent" }
 func (Issued) Kind() string       { return "issued" }
 func (Window) Kind() string       { return "serve-intent" }
 func (Served) Kind() string       { return "serve-outcome" }
+func (Turned) Kind() string       { return "turned-away" }
 func (Started) Kind() string      { return "job-started" }
 func (Progress) Kind() string     { return "job-progress" }
 func (Artefact) Kind() string     { return "artefact" }
@@ -45,6 +46,7 @@ var Kinds = map[string]Code{
 	"ended":         {"0106", func() Body { return new(Over) }},
 	"serve-intent":  {"0201", func() Body { return new(Window) }},
 	"serve-outcome": {"0202", func() Body { return new(Served) }},
+	"turned-away":   {"0203", func() Body { return new(Turned) }},
 	"issue-intent":  {"0301", func() Body { return new(IssueIntent) }},
 	"issued":        {"0302", func() Body { return new(Issued) }},
 	"revoke-intent": {"0303", func() Body { return new(RevokeIntent) }},

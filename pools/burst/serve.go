@@ -29,6 +29,11 @@ func stepServe(s State, e Event) (State, bool) {
 		s.Windows = cloned(s.Windows)
 		delete(s.Windows, b.N)
 		s.Allowed, s.Served = s.Allowed-limit, s.Served+b.Bytes
+	case *Turned:
+		if s.Grant == nil || !s.Live() || b.Reason == "" || slices.Contains(s.Turned, b.Reason) {
+			return s, false
+		}
+		s.Turned = append(slices.Clone(s.Turned), b.Reason)
 	case *Started:
 		return s, s.Phase == Running && s.grantIs(b.Grant)
 	case *Progress:

@@ -2,6 +2,7 @@ package edge
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -23,6 +24,8 @@ type gate struct {
 	mu   sync.Mutex
 	next int            // number of the next window
 	owed []burst.Served // windows that have ended and are not closed in the log yet
+
+	turned []string // reasons for which a peer was turned away
 }
 
 // Open demands the receipt before the first byte: the grant's entry is in the
@@ -36,12 +39,41 @@ func (g *gate) Open(ctx context.Context, peer slice.Peer, receipt []byte) (resid
 	}
 	if err != nil {
 		g.edge.Logger.WarnContext(ctx, "peer refused", "grant", peer.Grant, "serial", peer.Serial, "error", err)
+		g.turnedAway(ctx, peer, err)
 		return residency.Grant{}, err
 	}
 	g.edge.Logger.InfoContext(ctx, "receipt accepted", "grant", grant.ID(), "entry", index,
 		"place", grant.Place().Address.String(), "level", grant.Level().String())
 	return grant, nil
 }
+
+// turnedAway has a refusal entered, once for each reason; the peer does not
+// wait for it. That a grant has ended is no news, nor is an outage.
+func (g *gate) turnedAway(ctx context.Context, peer slice.Peer, err error) {
+	denied, ok := errors.AsType[*slice.Denied](err)
+	if !ok || slices.Contains([]string{"revoked", "ended", "keys"}, denied.Code) {
+		return
+	}
+	g.mu.Lock()
+	said := slices.Contains(g.turned, denied.Code)
+	if !said {
+		g.turned = append(g.turned, denied.Code)
+	}
+	g.mu.Unlock()
+	if said {
+		return
+	}
+	body := &burst.Turned{Grant: peer.Grant, Serial: peer.Serial, Reason: denied.Code, Why: clipped(err.Error())}
+	ctx = context.WithoutCancel(ctx) // the connection ends with the refusal
+	go func() {
+		if err := g.edge.enter(ctx, g.now().Claim, body); err != nil {
+			g.edge.Logger.WarnContext(ctx, "refusal not entered", "grant", peer.Grant, "error", err)
+		}
+	}()
+}
+
+// clipped keeps a reason to what an entry should hold.
+func clipped(why string) string { return why[:min(len(why), 500)] }
 
 // open reads the grant that a receipt proves to be in the log.
 func (g *gate) open(ctx context.Context, receipt []byte) (residency.Grant, int64, error) {

@@ -3,12 +3,15 @@ package edge_test
 import (
 	"context"
 	"crypto/rand"
+	"errors"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"golang.org/x/mod/sumdb/note"
 
+	"github.com/burstctl/burstctl/pools/burst"
 	"github.com/burstctl/burstctl/pools/onprem/edge"
 	"github.com/burstctl/burstctl/residency/audit"
 	"github.com/burstctl/burstctl/scenarios/cast"
@@ -98,11 +101,30 @@ func TestWithoutAReceiptNoByteIsServed(t *testing.T) {
 		t.Run(id, func(t *testing.T) {
 			w.node(w.spec(id), r).noByte(t, "receipt")
 			w.line("peer refused", "grant="+id, "open receipt")
+			w.turnedAway(t, id, "receipt")
 		})
 	}
 	t.Run("of another grant", func(t *testing.T) {
 		w.node(w.spec("g-1"), good).noByte(t, "peer")
 	})
+}
+
+// turnedAway waits until the log says that a grant's peer was turned away.
+func (w *world) turnedAway(t *testing.T, grant, reason string) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		for leaf, err := range audit.Read(t.Context(), os.DirFS(w.logOptions.Dir)) {
+			var b burst.Turned
+			if err != nil || leaf.Entry.Kind != b.Kind() {
+				continue
+			}
+			must(t, audit.DecodeStrict(leaf.Entry.Body, &b))
+			if b.Grant == grant && b.Reason == reason && b.Serial != "" && b.Why != "" {
+				return
+			}
+		}
+	}
+	t.Errorf("the log does not say that the peer of %s was turned away for its %s", grant, reason)
 }
 
 // fork writes another history under the log's own key, and proves a grant from
@@ -144,7 +166,10 @@ func TestAReceiptOfATreeTheWitnessHasNotSeenIsRefused(t *testing.T) {
 		<-ctx.Done()
 		return tunnel.Extension{}, context.Cause(ctx)
 	}
-	w := newWorld(t, func(w *world) { w.ctl.extend = blind })
+	w := newWorld(t, func(w *world) {
+		w.ctl.extend = blind
+		w.ctl.before = func(tunnel.Entering) error { return errors.New("nor by an entry of its own") }
+	})
 	s := w.spec("g-1")
 	index := w.enterGrant(w.ctl, s)
 	x, err := extension(t.Context(), w.ctl.log, 0)
@@ -157,7 +182,7 @@ func TestAReceiptOfATreeTheWitnessHasNotSeenIsRefused(t *testing.T) {
 	n := w.node(s, receipt)
 	n.noByte(t, "receipt")
 	w.line("peer refused", "witness has seen 0")
-	w.ctl.set(func(c *controller) { c.extend = nil })
+	w.ctl.set(func(c *controller) { c.extend, c.before = nil, nil })
 	w.until("the witness sees the log", func() bool { return w.conf.Witness.Size() > index })
 	n.reads(0, 1)
 }
