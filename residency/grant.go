@@ -32,7 +32,7 @@ func (t Terms) missing() []string {
 		known bool
 	}{
 		{"terms.id", isName(t.ID)},
-		{"terms.claim", isName(t.Claim)},
+		{"terms.claim", t.Claim != ""},
 		{"terms.attempt", t.Attempt > 0},
 		{"terms.payload", t.Payload == "" || isDigest(t.Payload)},
 		{"terms.slice_digest", isDigest(t.SliceDigest)},
