@@ -11,20 +11,42 @@ import (
 // tablePreamble begins a signed table, so that no other signed note is one.
 const tablePreamble = "burstctl/places/v1\n"
 
-// SignTable seals a table as a C2SP signed note. It signs only what ParseTable
-// reads. A table that is sealed already gets further signatures: the ones it
-// has are kept and not checked.
-func SignTable(b []byte, signers ...note.Signer) ([]byte, error) {
+// ReadTable reads a table, sealed or bare, for people to look at. It checks no
+// signature: by are the names that the note says have signed.
+func ReadTable(b []byte) (t *Table, by []string, err error) {
+	n, err := unsealed(b)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read places: %w", err)
+	}
+	for _, s := range n.UnverifiedSigs {
+		by = append(by, s.Name)
+	}
+	t, err = ParseTable([]byte(strings.TrimPrefix(n.Text, tablePreamble)))
+	return t, by, err
+}
+
+// unsealed is the note that b is or, of a bare table, will be.
+func unsealed(b []byte) (*note.Note, error) {
 	n := &note.Note{Text: tablePreamble + string(b)}
 	var unknown *note.UnverifiedNoteError
 	if _, err := note.Open(b, note.VerifierList()); errors.As(err, &unknown) {
 		n = unknown.Note
 	}
-	text, ok := strings.CutPrefix(n.Text, tablePreamble)
-	if !ok {
-		return nil, errors.New("sign places: the note is not a place table")
+	if !strings.HasPrefix(n.Text, tablePreamble) {
+		return nil, errors.New("the note is not a place table")
 	}
-	if _, err := ParseTable([]byte(text)); err != nil {
+	return n, nil
+}
+
+// SignTable seals a table as a C2SP signed note. It signs only what ParseTable
+// reads. A table that is sealed already gets further signatures: the ones it
+// has are kept and not checked.
+func SignTable(b []byte, signers ...note.Signer) ([]byte, error) {
+	n, err := unsealed(b)
+	if err != nil {
+		return nil, fmt.Errorf("sign places: %w", err)
+	}
+	if _, err := ParseTable([]byte(strings.TrimPrefix(n.Text, tablePreamble))); err != nil {
 		return nil, fmt.Errorf("sign places: %w", err)
 	}
 	if len(signers) == 0 {
