@@ -158,7 +158,7 @@ func deedCommand(use, short, action string, args int) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			claim := strings.Join(args, "")
+			claim := strings.Join(args, " ")
 			if err := client.Do(c.Context(), action, claim, reason); err != nil {
 				return refusal(err)
 			}

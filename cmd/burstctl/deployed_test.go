@@ -32,6 +32,7 @@ func TestDeployedWalkThrough(t *testing.T) {
 		!strings.Contains(why, "nearest permitted alternative: claims/2025-q3-pseudonymised") {
 		t.Errorf("why job-2 says:\n%s", why)
 	}
+	w.results()
 	for _, p := range slices.Backward(w.running) {
 		if state := p.end(syscall.SIGTERM); state != "exit status 0" {
 			t.Errorf("%s ended with %s", p.cmd.Args, state)
@@ -40,6 +41,20 @@ func TestDeployedWalkThrough(t *testing.T) {
 	w.house.gone(t)
 	if err := w.house.verify(); err != nil {
 		t.Errorf("after the end: %v", err)
+	}
+}
+
+// results looks at what came back, which its own submitter may not release.
+func (w *walk) results() {
+	w.t.Helper()
+	out, err := w.ask([]string{"./burstctl", "artefacts"})
+	if err != nil || !strings.Contains(out, "model.json") || !strings.Contains(out, "in quarantine") {
+		w.t.Errorf("artefacts: %v\n%s", err, out)
+	}
+	claim, _, _ := strings.Cut(out[strings.Index(out, "c-"):], " ")
+	_, err = w.ask([]string{"./burstctl", "release", claim, "model.json", "--reason", "mine"})
+	if err == nil || !strings.Contains(err.Error(), "BRS-4003") {
+		w.t.Errorf("release by who has no role: %v", err)
 	}
 }
 

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/burstctl/burstctl/configs/frame"
 	"github.com/burstctl/burstctl/policy"
@@ -58,6 +60,10 @@ func info(b burst.State) control.BurstInfo {
 		i.Node, i.Expires = b.Node.ID, b.Node.Expires
 	}
 	i.Spent = b.Spent()
+	for _, a := range b.Artefacts {
+		i.Artefacts = append(i.Artefacts, control.ArtefactInfo{Name: a.Name, Digest: a.Digest, Bytes: a.Bytes,
+			Class: a.Class, Released: slices.Contains(b.Released, a.Digest)})
+	}
 	return i
 }
 
@@ -66,6 +72,9 @@ func (d desk) Do(_ context.Context, actor, action, claim, reason string) error {
 	switch action {
 	case control.ActionRevoke:
 		return d.engine.Stop(claim, actor, burst.WhyRevoked, reason)
+	case control.ActionRelease:
+		claim, name, _ := strings.Cut(claim, " ")
+		return d.engine.Release(actor, claim, name, reason)
 	case control.ActionReload:
 		law, err := readLaw(d.conf)
 		if err != nil {

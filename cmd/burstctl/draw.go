@@ -20,7 +20,7 @@ var arrows = map[string][2]string{
 	"cleared": {"controller", "log"}, "denied": {"controller", "log"},
 	"issue-intent": {"controller", "log"}, "issued": {"issuer", "node"},
 	"serve-intent": {"edge", "log"}, "serve-outcome": {"edge", "node"},
-	"turned-away": {"edge", "node"},
+	"turned-away": {"edge", "node"}, "released": {"controller", "log"},
 	"job-started": {"node", "controller"}, "job-progress": {"node", "controller"}, "artefact": {"node", "edge"},
 	"stop": {"controller", "node"}, "unmounted": {"node", "controller"},
 	"revoke-intent": {"controller", "log"}, "revoked": {"controller", "issuer"}, "probed": {"node", "controller"},

@@ -48,7 +48,7 @@ var chapterOf = map[string]chapter{
 	"opened": opening, "law": opening, "job-submitted": saturation, "requested": asking, "decided": deciding,
 	"launch-intent": granting, "launched": granting, "launch-failed": granting, "proven": granting, "unproven": granting,
 	"cleared": granting, "denied": granting, "issue-intent": granting, "issued": granting, "serve-intent": granting,
-	"job-started": working, "job-progress": working, "artefact": working,
+	"job-started": working, "job-progress": working, "artefact": working, "released": leaving,
 	"turned-away": leaving, "serve-outcome": leaving, "stop": leaving, "unmounted": leaving, "revoke-intent": leaving,
 	"revoked": leaving,
 	"probed":  leaving, "delete-intent": leaving, "gone": leaving, "settled": leaving, "ended": leaving,

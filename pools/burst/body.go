@@ -150,6 +150,14 @@ type Turned struct {
 	Why    string `json:"why"`
 }
 
+// Release lets one output out of quarantine: the decision of a named person,
+// who is the entry's actor. It may come long after the burst has ended.
+type Release struct {
+	Name   string `json:"name"`
+	Digest string `json:"digest"`
+	Reason string `json:"reason"`
+}
+
 // Stop ends a burst's running life, whatever the reason. By is when a node
 // that does not answer is no longer waited for.
 type Stop struct {

@@ -96,6 +96,7 @@ type State struct {
 	Allowed   int64         // bytes allowed by windows still open
 	Epoch     int           // last epoch the job reported
 	Artefacts []Artefact
+	Released  []string // digests of artefacts that were let out of quarantine
 	Turned    []string // reasons for which peers were turned away
 	Stopped   *Stop
 	ProbeBy   time.Time

@@ -19,6 +19,7 @@ func (Turned) Kind() string       { return "turned-away" }
 func (Started) Kind() string      { return "job-started" }
 func (Progress) Kind() string     { return "job-progress" }
 func (Artefact) Kind() string     { return "artefact" }
+func (Release) Kind() string      { return "released" }
 func (Stop) Kind() string         { return "stop" }
 func (Unmounted) Kind() string    { return "unmounted" }
 func (RevokeIntent) Kind() string { return "revoke-intent" }
@@ -64,4 +65,5 @@ var Kinds = map[string]Code{
 	"delete-intent": {"0410", func() Body { return new(DeleteIntent) }},
 	"gone":          {"0411", func() Body { return new(Gone) }},
 	"artefact":      {"0801", func() Body { return new(Artefact) }},
+	"released":      {"0802", func() Body { return new(Release) }},
 }

@@ -33,7 +33,17 @@ type BurstInfo struct {
 	Reserved policy.Money `json:"reserved"`
 	Spent    policy.Money `json:"spent"`
 
-	Decision policy.Decision `json:"decision"`
+	Artefacts []ArtefactInfo  `json:"artefacts,omitempty"`
+	Decision  policy.Decision `json:"decision"`
+}
+
+// ArtefactInfo is one output that the site holds.
+type ArtefactInfo struct {
+	Name     string `json:"name"`
+	Digest   string `json:"digest"`
+	Bytes    int64  `json:"bytes"`
+	Class    string `json:"class"`
+	Released bool   `json:"released"` // a person let it out of quarantine
 }
 
 // Status is what a person may see of the controller.
@@ -51,6 +61,10 @@ const (
 	ActionRevoke = "burst.revoke"
 	ActionReload = "rules.reload"
 	ActionRotate = "keys.rotate"
+
+	// ActionRelease lets a result out of quarantine; the claim of the deed is
+	// the burst's, a blank, and the result's name.
+	ActionRelease = "artefact.release"
 )
 
 // submission and deed are request bodies of a desk.
