@@ -18,7 +18,7 @@ import (
 func auditCommand() *cobra.Command {
 	c := &cobra.Command{Use: "audit", Short: "Verify, review, read, draw, back up and restore a log"}
 	c.AddCommand(auditVerify(), auditTransfers(), auditExplain(), auditDenials(), auditServes(), auditWhere(),
-		auditTeardown(), auditWeak(), auditList(), auditDraw(), auditBackup(), auditRestore())
+		auditTeardown(), auditWeak(), auditBundle(), auditList(), auditDraw(), auditBackup(), auditRestore())
 	return c
 }
 
@@ -54,15 +54,19 @@ type verdict struct {
 func auditVerify() *cobra.Command {
 	var trust string
 	c := &cobra.Command{
-		Use:   "verify DIR",
-		Short: "Verify a log directory against a trust file; exit 7 if it does not verify",
+		Use:   "verify LOG",
+		Short: "Verify a log directory or a bundle against a trust file; exit 7 if it does not verify",
 		Long: "Verify reads every file of the log, recomputes the tree, and checks the signatures of the log and of its\n" +
-			"witnesses with the keys of the trust file. It needs no network and asks nobody.",
+			"witnesses with the keys of the trust file. Of a bundle it checks its form too, and works out its answers\n" +
+			"again. It needs no network and asks nobody.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			t, err := readTrust(trust)
 			if err != nil {
 				return err
+			}
+			if isFile(args[0]) {
+				return verifyBundle(c, args[0], trust, t)
 			}
 			root, err := openLog(args[0])
 			if err != nil {

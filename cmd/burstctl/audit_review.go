@@ -105,8 +105,9 @@ type ask func(c *cobra.Command, r reading, args []string) (asked, error)
 // reviewed is what every question's help ends with.
 const reviewed = `
 
-LOG is the directory of a log. It is verified first: if it does not verify, that
-is said and nothing is answered (exit 7). A violation ends with exit 3.`
+LOG is the directory of a log, or the file that "burstctl audit bundle" wrote. It
+is verified first: if it does not verify, that is said and nothing is answered
+(exit 7). A violation ends with exit 3.`
 
 // question makes a verb that verifies a log and answers one question: exit 0 if the answer is clean, 3 if it holds a
 // violation, 7 without an answer if the log does not verify.

@@ -11,7 +11,7 @@ import (
 
 // TestMain lets the scripts run this very binary as burstctl.
 func TestMain(m *testing.M) {
-	testscript.Main(tidy{m}, map[string]func(){"burstctl": main})
+	testscript.Main(tidy{m}, map[string]func(){"burstctl": main, "relog": relogMain, "train": main})
 }
 
 // tidy takes what the tests have built away when they are done.
