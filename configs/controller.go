@@ -33,6 +33,8 @@ type Controller struct {
 	Lease     Lease
 	Heartbeat time.Duration
 	Evidence  Evidence
+
+	Attestation Attestation
 }
 
 // TLS is a certificate of the house, its key and the house CA.
@@ -101,12 +103,24 @@ type Evidence struct {
 	Within time.Duration // of the newest cosignature
 }
 
+// Attestation is whose identity documents are believed besides the local
+// provider's. Empty paths believe nobody; the zero Attestation is that.
+type Attestation struct {
+	AWS                string `path:"file"`        // directory of rsa2048/REGION.pem
+	AWSRSA1024         bool   `json:"aws_rsa1024"` // take the shared key's signatures too, at L1
+	AzureRoots         string `path:"file"`        // directory of *.pem
+	AzureIntermediates string `path:"file"`        // directory of *.pem
+	Test               string `path:"file"`        // directory of a test signer
+	AllowTestTrust     bool   // take its documents, at L0
+}
+
 // ReadController reads and checks the controller's file. Its error is *[Errors]
 // unless the file could not be read at all.
 func ReadController(path string) (Controller, error) {
 	return read("controller", path, func(c *Controller, r *report) {
 		c.checkLists(r)
 		c.checkBudgets(r)
+		c.Attestation.check(r)
 		if n := len(c.Sites); c.Evidence.Quorum > n {
 			r.at(r.root.find("evidence", "quorum").position, false, "key evidence.quorum",
 				fmt.Sprintf("it asks for %d witnesses and sites has %d", c.Evidence.Quorum, n), "ask for at most one a site")
@@ -135,6 +149,24 @@ func (c *Controller) checkLists(r *report) {
 				"two providers share a directory", "give each its own")
 		}
 		dirs[p.Dir] = true
+	}
+}
+
+// check refuses half of a pair.
+func (a Attestation) check(r *report) {
+	for _, pair := range []struct {
+		has, lacks bool
+		key, other string
+	}{
+		{a.AWSRSA1024, a.AWS == "", "aws_rsa1024", "aws"},
+		{a.AzureRoots != "", a.AzureIntermediates == "", "azure_roots", "azure_intermediates"},
+		{a.AzureIntermediates != "", a.AzureRoots == "", "azure_intermediates", "azure_roots"},
+		{a.AllowTestTrust, a.Test == "", "allow_test_trust", "test"},
+	} {
+		if pair.has && pair.lacks {
+			r.at(r.root.find("attestation", pair.key).position, false, "key attestation."+pair.key,
+				"it says nothing without attestation."+pair.other, "name that directory too")
+		}
 	}
 }
 

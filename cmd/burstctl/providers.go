@@ -19,6 +19,8 @@ import (
 	"github.com/burstctl/burstctl/pools/cloud"
 	"github.com/burstctl/burstctl/pools/cloud/local"
 	"github.com/burstctl/burstctl/residency"
+	"github.com/burstctl/burstctl/residency/attest/aws"
+	"github.com/burstctl/burstctl/residency/attest/azure"
 	attest "github.com/burstctl/burstctl/residency/attest/local"
 	"github.com/burstctl/burstctl/tunnel/issuer"
 	"github.com/burstctl/burstctl/tunnel/vault"
@@ -166,7 +168,36 @@ func (d *daemon) verifiers() (map[string]residency.Verifier, error) {
 	if !ok {
 		return nil, frame.Wrap(frame.KeyMissing, errors.New("read local provider's key: no Ed25519 key"), "")
 	}
-	return map[string]residency.Verifier{attest.Kind: attest.New(pub)}, nil
+	all := map[string]residency.Verifier{attest.Kind: attest.New(pub)}
+	if err := d.cloudVerifiers(all); err != nil {
+		return nil, frame.Wrap(frame.BadConfig, err, "")
+	}
+	return all, nil
+}
+
+// cloudVerifiers adds those of clouds, as the section attestation says. No
+// instance of ours is older than the longest lease and the time to boot.
+func (d *daemon) cloudVerifiers(all map[string]residency.Verifier) error {
+	at := d.conf.Attestation
+	onAWS, err := awsVerifier(at, d.conf.Lease.Max+d.conf.Lease.Boot)
+	if err != nil {
+		return err
+	}
+	if onAWS != nil {
+		all[aws.Kind] = onAWS
+	}
+	if onAWS != nil && at.AWSRSA1024 {
+		all[aws.KindRSA1024] = onAWS
+	}
+	o, err := azureOptions(at)
+	if err != nil || o == nil {
+		return err
+	}
+	all[azure.Kind] = azure.New(*o)
+	for _, name := range append(o.Roots.Expired(time.Now(), 0), o.Intermediates.Expired(time.Now(), soon)...) {
+		d.lg.Warn("certificate is out of date or soon will be", "name", name)
+	}
+	return nil
 }
 
 // sweep looks for nodes that nobody should pay for, and for bursts whose node

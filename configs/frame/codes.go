@@ -65,6 +65,7 @@ const (
 	ReceiptUnproven Code = "BRS-7002"
 	WitnessRefused  Code = "BRS-7003"
 	TrustMissing    Code = "BRS-7004"
+	DocumentRefused Code = "BRS-7005"
 	Usage           Code = "BRS-9001"
 )
 

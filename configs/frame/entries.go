@@ -124,6 +124,8 @@ func evidence() []Entry {
 			Remedy: "do not go on with an older copy; restore the newest state or find out who holds the other tree"},
 		{Code: TrustMissing, Cause: "the trust file is missing or names no key that signed",
 			Remedy: "give --trust a file you got from a person, never from the log's own directory"},
+		{Code: DocumentRefused, Cause: "a machine's identity document does not verify",
+			Remedy: "the message begins with the check that failed; docs/attestation.md says what each one means"},
 		{Code: Usage, Cause: "the command line is not one this command understands",
 			Remedy: "add --help to see flags and verbs"},
 	}
