@@ -12,7 +12,16 @@ const countries = " AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE 
 	" PH PK PL PM PN PR PS PT PW PY QA RE RO RS RU RW SA SB SC SD SE SG SH SI SJ SK SL SM SN SO SR SS ST SV SX SY" +
 	" SZ TC TD TF TG TH TJ TK TL TM TN TO TR TT TV TW TZ UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS YE YT ZA ZM ZW "
 
+// assigned is countries, to be asked quickly.
+var assigned = func() map[[2]byte]bool {
+	m := map[[2]byte]bool{}
+	for c := range strings.FieldsSeq(countries) {
+		m[[2]byte{c[0], c[1]}] = true
+	}
+	return m
+}()
+
 // isCountry reports whether s is an assigned ISO 3166-1 alpha-2 code.
 func isCountry(s string) bool {
-	return len(s) == 2 && !strings.Contains(s, " ") && strings.Contains(countries, " "+s+" ")
+	return len(s) == 2 && assigned[[2]byte{s[0], s[1]}]
 }

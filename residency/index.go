@@ -127,3 +127,14 @@ func (a about) could(i int) bool {
 	}
 	return true
 }
+
+// permits reports whether a permit is among the policies that q could be
+// about. Without one nothing is allowed, whatever the others say.
+func (ix *index) permits(q *question) bool {
+	for _, p := range (about{ix, q}).All() {
+		if p.Effect() == cedar.Permit {
+			return true
+		}
+	}
+	return false
+}

@@ -133,24 +133,30 @@ func goldens(t *testing.T, tab *Table) []golden {
 }
 
 // shipped reads the files the demo runs under.
-func shipped(t *testing.T) (*Table, *Rules) {
-	read := func(name string) []byte {
-		b, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return b
-	}
-	tab, err := ParseTable(read("places/table.csv"))
+func shipped(t testing.TB) (*Table, *Rules) {
+	tab, err := ParseTable(contentOf(t, "places/table.csv"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := ParseRules(map[string][]byte{"10-never.cedar": read("../configs/rules/10-never.cedar"),
-		"20-may.cedar": read("../configs/rules/20-may.cedar")})
+	r, err := ParseRules(shippedRules(t))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return tab, r
+}
+
+// shippedRules are the rule files of the demo.
+func shippedRules(t testing.TB) map[string][]byte {
+	return map[string][]byte{"10-never.cedar": contentOf(t, "../configs/rules/10-never.cedar"),
+		"20-may.cedar": contentOf(t, "../configs/rules/20-may.cedar")}
+}
+
+func contentOf(t testing.TB, name string) []byte {
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }
 
 func TestNoMutantOfAQuestionIsAllowed(t *testing.T) {

@@ -48,6 +48,9 @@ func (y *Ready) Allows(s Supposed) bool {
 	if !q.asks() {
 		return false
 	}
+	if !y.r.index.permits(&q) {
+		return false
+	}
 	allowed, _ := y.r.evaluate(&q, at.record)
 	return allowed
 }

@@ -152,8 +152,17 @@ func isHash(s string) bool {
 // isName reports whether s is a plain lower-case name: letters, digits, and
 // "-", "_", "." inside, at most 128 bytes.
 func isName(s string) bool {
-	if s == "" || len(s) > 128 || strings.ContainsAny(s[:1]+s[len(s)-1:], "-_.") {
+	if s == "" || len(s) > 128 || isJoint(s[0]) || isJoint(s[len(s)-1]) {
 		return false
 	}
-	return strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-_.") == ""
+	for i := range len(s) {
+		c := s[i]
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && !isJoint(c) {
+			return false
+		}
+	}
+	return true
 }
+
+// isJoint reports whether c may only stand inside a name.
+func isJoint(c byte) bool { return c == '-' || c == '_' || c == '.' }

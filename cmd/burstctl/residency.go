@@ -21,7 +21,7 @@ func residencyCommand() *cobra.Command {
 	c := &cobra.Command{Use: "residency", Short: "Check, test, explain, prove, compare and replay residency rules",
 		Long: "The verbs read rules, places and catalogue from files and speak to nobody. Without --rules and --places\n" +
 			"they take those that are shipped with the program, which the demo runs under."}
-	c.AddCommand(residencyCheck(), residencyTest(), residencyExplain())
+	c.AddCommand(residencyCheck(), residencyTest(), residencyExplain(), residencyProve())
 	return c
 }
 
