@@ -73,11 +73,12 @@ type grantBody struct {
 }
 
 // Clear answers the second question: may the node that was proven read? If so
-// it makes the grant; the zero Grant goes with every other verdict. Times are
-// taken as UTC in whole seconds, the start rounded down and the end too.
+// it makes the grant; the zero Grant goes with every other verdict. Groups are
+// those of the day it starts. Times are taken as UTC in whole seconds, the start
+// rounded down and the end too.
 func (r *Rules) Clear(t *Table, p Proven, ask Ask, terms Terms) (Grant, Verdict) {
 	q := question{stage: stageRead, ask: ask, place: p.place, proven: p.instance != "", level: p.level, trust: p.trust}
-	v := r.answer(t, q)
+	v := r.answer(t.At(terms.NotBefore), q)
 	if !v.Allowed {
 		return Grant{}, v
 	}

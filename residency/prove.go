@@ -115,7 +115,7 @@ func Prove(v Verifier, t *Table, e Evidence, x Expect) (Proven, error) {
 		return Proven{}, fmt.Errorf("prove place of %s: the evidence does not say what it rests on", x.Instance)
 	}
 	a := Address{Provider: id.Provider, Region: id.Region, Zone: id.Zone}
-	p, err := t.Lookup(a)
+	p, err := t.At(x.At).Lookup(a)
 	if err != nil {
 		return Proven{}, fmt.Errorf("prove place of %s: %w", x.Instance, err)
 	}

@@ -39,18 +39,19 @@ func (e *Engine) decide(l *life, s burst.State) error {
 	e.lawMu.RLock()
 	defer e.lawMu.RUnlock()
 	law := e.law
+	places := law.Places.At(time.Now())
 	ask, err := law.ask(s.Request)
 	d := policy.Decision{Refusal: "the slice is not in the catalogue"}
 	if err == nil {
 		d = policy.Decide(s.Request, policy.World{
 			Offers:      e.Offers,
-			Screen:      func(a residency.Address) residency.Verdict { return law.Rules.Screen(law.Places, ask, a) },
+			Screen:      func(a residency.Address) residency.Verdict { return law.Rules.Screen(places, ask, a) },
 			Left:        e.Ledger.Left(s.Request.Job.Team),
 			Unavailable: s.Tried,
 			MaxLease:    e.Timing.MaxLease,
 		})
 		if d.Plan == nil {
-			d.Alternative = law.Rules.Nearest(law.Places, law.Catalogue, ask, e.addresses())
+			d.Alternative = law.Rules.Nearest(places, law.Catalogue, ask, e.addresses())
 		}
 	}
 	if d.Plan != nil {

@@ -166,7 +166,7 @@ func (e *Engine) still(in InForce, s burst.State) residency.Verdict {
 	if err != nil {
 		return residency.Verdict{Why: err.Error()}
 	}
-	return in.Rules.Still(in.Places, ask, g)
+	return in.Rules.Still(in.Places.At(time.Now()), ask, g)
 }
 
 // heartbeats prove that the log was not merely silent, until ctx ends.

@@ -142,7 +142,7 @@ func (g *gate) rules(grant residency.Grant) error {
 	rules := g.edge.Rules
 	g.edge.mu.Unlock()
 	ask := residency.Ask{Slice: facts, Purpose: grant.Purpose(), Team: grant.Team(), Site: grant.Site()}
-	if v := rules.Still(g.edge.Places, ask, grant); !v.Allowed {
+	if v := rules.Still(g.edge.Places.At(time.Now()), ask, grant); !v.Allowed {
 		return fmt.Errorf("site rules: %s: %w", v.Why, &slice.Denied{Code: "rules"})
 	}
 	return nil
