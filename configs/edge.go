@@ -23,6 +23,8 @@ type Edge struct {
 	Threshold  policy.Threshold
 	Catalogue  string `path:"file"`
 	Data       string `path:"file"` // directory the catalogue's dirs are in
+	Slices     string `path:"file"` // directory slices are made in
+	Pseudonyms string `path:"file"` // key of codes for names; empty is none
 	Payloads   string `path:"file"` // directory of programs, one directory each
 	Quarantine string `path:"file"` // directory results arrive in
 	Rules      string `path:"file"` // directory of the site's own .cedar files
@@ -67,7 +69,7 @@ func ReadEdge(path string) (Edge, error) {
 			r.at(r.root.find("threshold", "stale_after").position, false, "key threshold.stale_after",
 				"every sample would be stale before the next", "write more than sampler.every")
 		}
-		for key, dir := range map[string]string{"quarantine": e.Quarantine, "payloads": e.Payloads} {
+		for key, dir := range map[string]string{"quarantine": e.Quarantine, "payloads": e.Payloads, "slices": e.Slices} {
 			if dir == e.Data {
 				r.at(r.root.find(key).position, false, "key "+key, "it is the data directory", "keep what is served apart")
 			}

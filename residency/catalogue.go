@@ -20,6 +20,12 @@ type Dataset struct {
 	Basis    string      `json:"basis"`  // legal basis of holding it
 	Purposes []string    `json:"purposes"`
 	Slices   []SliceSpec `json:"slices"`
+
+	Location  string    `json:"location,omitempty"`  // directory that all of it lies in
+	Retention string    `json:"retention,omitempty"` // last day it may be kept, "2006-01-02"
+	Embargo   string    `json:"embargo,omitempty"`   // first day it may be used
+	Versions  []Version `json:"versions,omitempty"`
+	Table     *Layout   `json:"table,omitempty"` // nil: its files are not tables
 }
 
 // SliceSpec is one part of a dataset that may be asked for by name.
@@ -27,8 +33,14 @@ type SliceSpec struct {
 	Name          string   `json:"name"`  // "claims/2025-q3": the dataset's ID, then its own
 	Class         Class    `json:"class"` // zero: the dataset's
 	Pseudonymised bool     `json:"pseudonymised"`
-	Dir           string   `json:"dir"`   // where the site keeps it
+	Dir           string   `json:"dir"`   // where the site keeps it; empty: where its version lies
 	Files         []string `json:"files"` // within Dir; none: every regular file
+
+	Version    string      `json:"version,omitempty"`    // of the dataset; empty: its own
+	Partitions []string    `json:"partitions,omitempty"` // "dt=2025-07": only files below one of these
+	Columns    *Columns    `json:"columns,omitempty"`    // nil: all, as they are
+	Rows       string      `json:"rows,omitempty"`       // a CEL predicate over the table's columns
+	KAnonymity *KAnonymity `json:"k_anonymity,omitempty"`
 }
 
 // Slice is what the rules may know of a slice. Made by a [Catalogue]; the zero
@@ -55,18 +67,18 @@ type Catalogue struct {
 func NewCatalogue(ds []Dataset) (*Catalogue, error) {
 	c := &Catalogue{slices: map[string]Slice{}}
 	seen := map[string]bool{}
-	for _, d := range ds {
+	for i, d := range ds {
 		if err := d.check(); err != nil {
-			return nil, fmt.Errorf("read catalogue: dataset %q: %w", d.ID, err)
+			return nil, fmt.Errorf("read catalogue: dataset %q: %w", d.ID, under(err, "datasets", i))
 		}
 		if seen[d.ID] {
 			return nil, fmt.Errorf("read catalogue: dataset %q is there twice", d.ID)
 		}
 		seen[d.ID] = true
-		for _, spec := range d.Slices {
+		for j, spec := range d.Slices {
 			s, err := d.slice(spec)
 			if err != nil {
-				return nil, fmt.Errorf("read catalogue: slice %q: %w", spec.Name, err)
+				return nil, fmt.Errorf("read catalogue: slice %q: %w", spec.Name, under(under(err, "slices", j), "datasets", i))
 			}
 			if _, twice := c.slices[s.Name]; twice {
 				return nil, fmt.Errorf("read catalogue: slice %q is there twice", s.Name)
@@ -97,7 +109,7 @@ func (d Dataset) check() error {
 	case !areNames(d.Purposes):
 		return fmt.Errorf("purposes %q are not plain lower-case names", d.Purposes)
 	}
-	return nil
+	return d.checkLayout()
 }
 
 // slice joins what the dataset and the spec say.
@@ -112,8 +124,15 @@ func (d Dataset) slice(spec SliceSpec) (Slice, error) {
 		return Slice{}, fmt.Errorf("class %v is lower than the dataset's %v, and it is not pseudonymised", class, d.Class)
 	case class < min(d.Class, Personal):
 		return Slice{}, fmt.Errorf("class %v: pseudonymised data stays personal", class)
-	case spec.Dir == "":
+	case d.Source(spec).Dir == "":
 		return Slice{}, fmt.Errorf("dir is missing")
+	case spec.Version != "" && spec.Dir != "":
+		return Slice{}, wrong([]string{"dir"}, "a slice of a version lies where the version does")
+	case !d.inside(d.Source(spec).Dir):
+		return Slice{}, wrong([]string{"dir"}, "dir is not inside %s", d.Location)
+	}
+	if err := d.checkTable(spec); err != nil {
+		return Slice{}, err
 	}
 	return Slice{Name: spec.Name, Dataset: d.ID, Class: class, Pseudonymised: spec.Pseudonymised, Origin: d.Origin,
 		Purposes: slices.Sorted(slices.Values(d.Purposes)), Basis: d.Basis}, nil

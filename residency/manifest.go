@@ -20,12 +20,14 @@ import (
 // what is served. Made by [BuildManifest] on site, or by [DecodeManifest]; the
 // zero Manifest is refused.
 type Manifest struct {
-	V         int    `json:"v"` // 1
+	V         int    `json:"v"` // 1; 2 if it says what it was made of
 	Slice     string `json:"slice"`
-	Hash      string `json:"hash"`       // "sha256"
-	ChunkSize int    `json:"chunk_size"` // bytes; every chunk but a file's last is this long
-	Files     []File `json:"files"`      // sorted by name
-	Bytes     int64  `json:"bytes"`      // of all files
+	Hash      string `json:"hash"`           // "sha256"
+	ChunkSize int    `json:"chunk_size"`     // bytes; every chunk but a file's last is this long
+	Files     []File `json:"files"`          // sorted by name
+	Bytes     int64  `json:"bytes"`          // of all files
+	Root      string `json:"root,omitempty"` // Merkle root over the chunks; version 2
+	Made      *Made  `json:"made,omitempty"` // version 2
 }
 
 // File is one file of a manifest, by content.
@@ -82,7 +84,7 @@ func (m Manifest) Digest() string {
 // check reports the first thing that does not hold together.
 func (m Manifest) check() error {
 	switch {
-	case m.V != 1 || m.Hash != "sha256":
+	case m.V != 1 && m.V != 2 || m.Hash != "sha256":
 		return fmt.Errorf("version %d with hash %q is not known", m.V, m.Hash)
 	case !isSliceName(m.Slice):
 		return fmt.Errorf("slice %q is not dataset/slice", m.Slice)
@@ -110,7 +112,7 @@ func (m Manifest) check() error {
 	if left != 0 {
 		return fmt.Errorf("the files hold %d bytes less than %d", left, m.Bytes)
 	}
-	return m.checkDirs(seen)
+	return errors.Join(m.checkDirs(seen), m.checkMade())
 }
 
 // checkDirs reports a file that another file's name uses as a directory.

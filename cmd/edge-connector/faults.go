@@ -10,6 +10,7 @@ import (
 	"github.com/burstctl/burstctl/pools/onprem/edge"
 	"github.com/burstctl/burstctl/pools/onprem/nvml"
 	"github.com/burstctl/burstctl/residency/audit"
+	"github.com/burstctl/burstctl/residency/columnar"
 	"github.com/burstctl/burstctl/tunnel/control"
 	"github.com/burstctl/burstctl/tunnel/slice"
 )
@@ -35,8 +36,10 @@ func codeOf(err error) frame.Code {
 		return frame.Code(told.Code)
 	case bussed || errors.Is(err, bus.ErrAway):
 		return frame.NATSAway
-	case errors.Is(err, slice.ErrChanged):
+	case errors.Is(err, slice.ErrChanged) || errors.Is(err, columnar.ErrChanged):
 		return frame.SliceChanged
+	case errors.Is(err, columnar.ErrRefused):
+		return frame.SliceRefused
 	case errors.Is(err, edge.ErrNotHeld):
 		return frame.SliceMissing
 	case errors.Is(err, nvml.ErrNoLibrary):

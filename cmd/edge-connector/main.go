@@ -24,7 +24,7 @@ func main() { os.Exit(frame.Main(root)) }
 func root() *cobra.Command {
 	return frame.Root("edge-connector", "Watch GPUs, serve granted slices, witness the log",
 		frame.Group{Title: "Run it", Verbs: []func() *cobra.Command{runCommand, helperCommand}},
-		frame.Group{Title: "Ask", Verbs: []func() *cobra.Command{gpusCommand, digestCommand}})
+		frame.Group{Title: "Ask", Verbs: []func() *cobra.Command{gpusCommand, digestCommand, slicesCommand}})
 }
 
 func runCommand() *cobra.Command {

@@ -36,6 +36,7 @@ const (
 	BadCatalogue    Code = "BRS-1103"
 	SliceMissing    Code = "BRS-1104"
 	SliceChanged    Code = "BRS-1105"
+	SliceRefused    Code = "BRS-1106"
 	ControlAway     Code = "BRS-1201"
 	NATSAway        Code = "BRS-1202"
 	VaultAway       Code = "BRS-1203"

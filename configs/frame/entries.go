@@ -46,6 +46,8 @@ func data() []Entry {
 			Remedy: "check dataset/slice and the directory the catalogue gives it; edge-connector digest names a program"},
 		{Code: SliceChanged, Cause: "a file of the slice is not what its manifest says",
 			Remedy: "publish the slice again under a new manifest; the old grant never covers new bytes"},
+		{Code: SliceRefused, Cause: "the slice cannot be made, as the catalogue asks for it, of the files that are there",
+			Remedy: "the reason names the file, column or row; correct the catalogue, or give changed files a new version"},
 	}
 }
 

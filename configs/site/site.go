@@ -8,7 +8,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -80,7 +79,7 @@ func Open(ctx context.Context, c configs.Edge, src Source, lg *slog.Logger) (*Si
 	for _, step := range []struct {
 		part Part
 		read func(configs.Edge, *edge.Config) error
-	}{{Keys, identity}, {Keys, witness}, {Rules, law}, {Slices, holdings}} {
+	}{{Keys, identity}, {Keys, witness}, {Rules, law}, {Slices, holdings}, {Slices, payloads}} {
 		if err := of(step.part, step.read(c, &conf)); err != nil {
 			return nil, fmt.Errorf("open site %s: %w", c.Site, err)
 		}
@@ -218,35 +217,4 @@ func places(c configs.Places, w *audit.Witness) (*residency.Table, error) {
 		return residency.ParseTable(b)
 	}
 	return residency.OpenTable(b, note.VerifierList(w.Standing(audit.RolePlaces, vs...)...))
-}
-
-// holdings opens what the site may be asked for. From each directory nothing
-// leads out.
-func holdings(c configs.Edge, e *edge.Config) error {
-	sets, err := configs.ReadCatalogue(c.Catalogue)
-	if err != nil {
-		return err
-	}
-	e.Slices = map[string]fs.FS{}
-	for _, d := range sets {
-		for _, s := range d.Slices {
-			root, err := os.OpenRoot(filepath.Join(c.Data, filepath.FromSlash(s.Dir)))
-			if err != nil {
-				return fmt.Errorf("hold slice %s: %w: put its files there, or take it out of the catalogue", s.Name, err)
-			}
-			e.Slices[s.Name] = root.FS()
-		}
-	}
-	dirs, err := os.ReadDir(c.Payloads)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("hold payloads: %w", err)
-	}
-	for _, d := range dirs {
-		root, err := os.OpenRoot(filepath.Join(c.Payloads, d.Name()))
-		if err != nil {
-			return fmt.Errorf("hold payloads: %w", err)
-		}
-		e.Payloads = append(e.Payloads, root.FS())
-	}
-	return nil
 }

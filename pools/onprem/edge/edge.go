@@ -71,13 +71,14 @@ type Config struct {
 	Catalogue  *residency.Catalogue
 	Rules      *residency.Rules // the site's own
 	Places     *residency.Table
-	Slices     map[string]fs.FS // by slice name, what the site holds
-	Payloads   []fs.FS          // programs the site holds
-	Quarantine string           // directory results arrive in
-	Window     int64            // bytes of a serve window; 0 is 16 MiB
-	Announce   time.Duration    // between two announcements; 0 is 15 s
-	Cert       tls.Certificate  // of role edge, for the road
-	Grants     *x509.CertPool   // the CA that signs grants
+	Slices     map[string]fs.FS              // by slice name, what the site holds
+	Manifests  map[string]residency.Manifest // of those slices that were made and have one
+	Payloads   []fs.FS                       // programs the site holds
+	Quarantine string                        // directory results arrive in
+	Window     int64                         // bytes of a serve window; 0 is 16 MiB
+	Announce   time.Duration                 // between two announcements; 0 is 15 s
+	Cert       tls.Certificate               // of role edge, for the road
+	Grants     *x509.CertPool                // the CA that signs grants
 	Logger     *slog.Logger
 }
 

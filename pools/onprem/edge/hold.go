@@ -43,9 +43,12 @@ func (e *Edge) hold() error {
 }
 
 func (e *Edge) add(name string, root fs.FS) (string, error) {
-	m, err := residency.BuildManifest(name, root)
-	if err != nil {
-		return "", err
+	m, made := e.Manifests[name]
+	if !made {
+		var err error
+		if m, err = residency.BuildManifest(name, root); err != nil {
+			return "", err
+		}
 	}
 	return m.Digest(), e.store.Add(m, root)
 }
