@@ -76,15 +76,11 @@ func readPlaces(c configs.Places) (*residency.Table, error) {
 		t, err := residency.ParseTable(b)
 		return t, frame.Wrap(frame.BadPlaces, err, "")
 	}
-	var verifiers []note.Verifier
-	for _, path := range c.Keys {
-		v, err := keys.Verifier(path)
-		if err != nil {
-			return nil, frame.Wrap(frame.KeyMissing, err, "")
-		}
-		verifiers = append(verifiers, v)
+	vs, err := keys.Verifiers(c.Keys...)
+	if err != nil {
+		return nil, frame.Wrap(frame.KeyMissing, err, "")
 	}
-	t, err := residency.OpenTable(b, note.VerifierList(verifiers...))
+	t, _, err := residency.OpenTableBy(b, note.VerifierList(vs...), len(vs))
 	return t, frame.Wrap(frame.BadPlaces, err, "")
 }
 

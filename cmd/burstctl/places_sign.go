@@ -1,11 +1,9 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -95,15 +93,15 @@ func placesVerify() *cobra.Command {
 			if err != nil {
 				return frame.Wrap(frame.FileMissing, fmt.Errorf("verify places: %w", err), "")
 			}
-			v, err := distinctKeys(paths)
+			vs, err := keys.Verifiers(paths...)
 			if err != nil {
-				return err
+				return frame.Wrap(frame.KeyMissing, err, "name each .vkey file of a place key once")
 			}
 			if need < 1 || need > len(paths) {
 				return frame.Wrap(frame.Usage, fmt.Errorf("verify places: %d of %d keys", need, len(paths)),
 					"want a threshold from 1 to the number of keys")
 			}
-			t, by, err := residency.OpenTableBy(b, v, need)
+			t, by, err := residency.OpenTableBy(b, note.VerifierList(vs...), need)
 			if err != nil {
 				return &frame.Problem{Code: frame.TrustMissing, What: "verify places", Err: err,
 					Why: "the table is not signed by as many of these keys as wanted, or it was changed after",
@@ -121,28 +119,4 @@ func placesVerify() *cobra.Command {
 	c.Flags().IntVar(&need, "threshold", 1, "how many of the keys must have signed")
 	_ = c.MarkFlagRequired("key")
 	return c
-}
-
-// distinctKeys reads verifier keys. One key under two names would count twice,
-// so it is refused.
-func distinctKeys(paths []string) (note.Verifiers, error) {
-	var vs []note.Verifier
-	var seen []string
-	for _, path := range paths {
-		vkey, err := keys.VKey(path)
-		if err != nil {
-			return nil, frame.Wrap(frame.KeyMissing, err, "")
-		}
-		v, err := note.NewVerifier(vkey)
-		if err != nil {
-			return nil, frame.Wrap(frame.KeyMissing, fmt.Errorf("read key %s: %w", path, err), "name a .vkey file")
-		}
-		key := strings.SplitN(vkey, "+", 3)[2] // name, hash, key
-		if slices.Contains(seen, key) {
-			return nil, frame.Wrap(frame.Usage, errors.New("verify places: the key in "+path+" was named before"),
-				"name each key once; the same key under another name does not count twice")
-		}
-		vs, seen = append(vs, v), append(seen, key)
-	}
-	return note.VerifierList(vs...), nil
 }

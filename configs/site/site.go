@@ -198,23 +198,20 @@ func law(c configs.Edge, e *edge.Config) error {
 	return of(Catalogue, err)
 }
 
-// places reads the place table. A key that is revoked does not count, as far
-// as this edge has seen the log.
+// places reads the place table, which all keys must have signed. A key that is
+// revoked does not count, as far as this edge has seen the log.
 func places(c configs.Places, w *audit.Witness) (*residency.Table, error) {
 	b, err := os.ReadFile(c.Table)
 	if err != nil {
 		return nil, fmt.Errorf("read places: %w", err)
 	}
-	var vs []note.Verifier
-	for _, path := range c.Keys {
-		v, err := keys.Verifier(path)
-		if err != nil {
-			return nil, err
-		}
-		vs = append(vs, v)
+	vs, err := keys.Verifiers(c.Keys...)
+	if err != nil {
+		return nil, err
 	}
 	if len(vs) == 0 {
 		return residency.ParseTable(b)
 	}
-	return residency.OpenTable(b, note.VerifierList(w.Standing(audit.RolePlaces, vs...)...))
+	t, _, err := residency.OpenTableBy(b, note.VerifierList(w.Standing(audit.RolePlaces, vs...)...), len(vs))
+	return t, err
 }

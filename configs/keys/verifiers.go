@@ -1,0 +1,32 @@
+package keys
+
+import (
+	"fmt"
+	"strings"
+
+	"golang.org/x/mod/sumdb/note"
+)
+
+// Verifiers reads verifier keys of which each is to count for itself. The same
+// key twice, be it under two names, is an error.
+func Verifiers(paths ...string) ([]note.Verifier, error) {
+	vs := make([]note.Verifier, 0, len(paths))
+	seen := map[string]string{}
+	for _, path := range paths {
+		vkey, err := VKey(path)
+		if err != nil {
+			return nil, err
+		}
+		v, err := note.NewVerifier(vkey)
+		if err != nil {
+			return nil, fmt.Errorf("read key %s: %w", path, err)
+		}
+		key := strings.SplitN(vkey, "+", 3)[2] // of name, hash and key
+		if other, twice := seen[key]; twice {
+			return nil, fmt.Errorf("read key %s: it is the key in %s, and would count twice", path, other)
+		}
+		seen[key] = path
+		vs = append(vs, v)
+	}
+	return vs, nil
+}
