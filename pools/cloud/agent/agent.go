@@ -219,19 +219,29 @@ func (a *Agent) live(ctx context.Context, answer tunnel.Answer) error {
 	return g.Wait()
 }
 
+// attestEvery is the longest pause between two pleas. With the time that a plea
+// takes, the place of a live mount is proven anew at least every five minutes,
+// however long its credential lives.
+const attestEvery = 4 * time.Minute
+
+// pause is how long a credential that lives for left is not renewed.
+func pause(left time.Duration) time.Duration {
+	return min(max(left/2, 50*time.Millisecond), attestEvery)
+}
+
 // renew pleads again at half the credential's life. A refusal ends nothing by
 // itself: the controller cuts, and this end sees its orders.
 func (a *Agent) renew(ctx context.Context, w *work) error {
 	for {
 		a.mu.Lock()
-		half := time.Until(a.expires) / 2
+		left := time.Until(a.expires)
 		a.mu.Unlock()
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-w.letGo:
 			return nil
-		case <-time.After(max(half, 50*time.Millisecond)):
+		case <-time.After(pause(left)):
 		}
 		bounded, cancel := context.WithDeadline(ctx, a.expires)
 		answer, err := a.plead(bounded)
