@@ -124,6 +124,7 @@ func FuzzParseAddress(f *testing.F) {
 
 func FuzzParseTable(f *testing.F) {
 	f.Add([]byte(places))
+	f.Add([]byte(edition))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		tab, err := residency.ParseTable(b)
 		if err != nil {
