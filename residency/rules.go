@@ -152,3 +152,15 @@ func (r *Rules) List() []Rule {
 	}
 	return slices.Clone(r.list)
 }
+
+// Text is the rule of this @id as Cedar prints it, without comments, or "".
+func (r *Rules) Text(id string) string {
+	if r == nil {
+		return ""
+	}
+	i, ok := r.order[cedar.PolicyID(id)]
+	if !ok {
+		return ""
+	}
+	return string(r.set[i].p.MarshalCedar())
+}

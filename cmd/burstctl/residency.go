@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -21,7 +22,8 @@ func residencyCommand() *cobra.Command {
 	c := &cobra.Command{Use: "residency", Short: "Check, test, explain, prove, compare and replay residency rules",
 		Long: "The verbs read rules, places and catalogue from files and speak to nobody. Without --rules and --places\n" +
 			"they take those that are shipped with the program, which the demo runs under."}
-	c.AddCommand(residencyCheck(), residencyTest(), residencyExplain(), residencyProve())
+	c.AddCommand(residencyCheck(), residencyTest(), residencyExplain(), residencyProve(),
+		residencyDiff(), residencyReplay())
 	return c
 }
 
@@ -29,6 +31,7 @@ func residencyCommand() *cobra.Command {
 type law struct {
 	rules, catalogue string
 	places           configs.Places
+	on               string // the day the table is asked for; "" is today
 }
 
 // flags adds them to a verb.
@@ -36,6 +39,7 @@ func (l *law) flags(c *cobra.Command) {
 	c.Flags().StringVar(&l.rules, "rules", "", "directory of .cedar files, or one file (default: those shipped)")
 	c.Flags().StringVar(&l.places.Table, "places", "", "table of places (default: the one shipped)")
 	c.Flags().StringSliceVar(&l.places.Keys, "places-key", nil, "verifier key that must have signed the table; repeatable")
+	c.Flags().StringVar(&l.on, "on", "", "day, as 2026-11-25, whose groups of countries count (default: today)")
 	c.Flags().StringVar(&l.catalogue, "catalogue", "", "catalogue of datasets and slices")
 }
 
@@ -48,13 +52,21 @@ func (l law) readRules(path string) (*residency.Rules, error) {
 	return r, frame.Wrap(frame.BadRules, err, "")
 }
 
-// readPlaces reads the table.
+// readPlaces reads the table as it is on the day.
 func (l law) readPlaces() (*residency.Table, error) {
+	day := time.Now()
+	if l.on != "" {
+		var err error
+		if day, err = time.Parse(time.DateOnly, l.on); err != nil {
+			return nil, frame.Wrap(frame.Usage, fmt.Errorf("read --on: %w", err), "write it as 2026-11-25")
+		}
+	}
 	if l.places.Table != "" {
-		return readPlaces(l.places)
+		t, err := readPlaces(l.places)
+		return t.At(day), err
 	}
 	t, err := residency.ParseTable(places.CSV)
-	return t, frame.Wrap(frame.BadPlaces, err, "")
+	return t.At(day), frame.Wrap(frame.BadPlaces, err, "")
 }
 
 // readCatalogue reads the catalogue; a verb that can do without gets nil.
