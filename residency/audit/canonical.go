@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode/utf8"
 )
 
@@ -201,7 +202,14 @@ func exactNames(t reflect.Type, tree any) error {
 	return nil
 }
 
+// known remembers what fieldsOf found: types do not change.
+var known sync.Map
+
+// fieldsOf are the fields of a struct by their names in JSON.
 func fieldsOf(t reflect.Type) map[string]reflect.Type {
+	if names, ok := known.Load(t); ok {
+		return names.(map[string]reflect.Type)
+	}
 	names := map[string]reflect.Type{}
 	for _, f := range reflect.VisibleFields(t) {
 		tag, tagged := f.Tag.Lookup("json")
@@ -214,5 +222,6 @@ func fieldsOf(t reflect.Type) map[string]reflect.Type {
 		}
 		names[name] = f.Type
 	}
+	known.Store(t, names)
 	return names
 }

@@ -36,7 +36,8 @@ type Report struct {
 // Checkpoints remembered from elsewhere, such as Witness.Remembers, must be of trees that this one extends: that is
 // how a tree cut back to an older checkpoint is found.
 //
-// fsys is the public tree. An error that wraps ErrUnverified names the first problem; the report has them all.
+// fsys is the public tree, read by several goroutines at a time. An error that wraps ErrUnverified names the first
+// problem; the report has them all.
 func Verify(ctx context.Context, fsys fs.FS, t Trust, remembered ...[]byte) (Report, error) {
 	return VerifyEntries(ctx, fsys, t, nil, remembered...)
 }
@@ -123,14 +124,16 @@ func (v *verification) tree() error {
 	if err := v.walk(); err != nil {
 		return err
 	}
-	for _, t := range tilesFor(0, v.head.size) {
+	for b := range ahead(v.ctx, v.fsys, v.head.size) {
 		if err := v.ctx.Err(); err != nil {
 			return err
 		}
-		t.L = entryLevel
-		if !v.readEntries(t) {
+		if !v.readEntries(b) {
 			return nil
 		}
+	}
+	if err := v.ctx.Err(); err != nil {
+		return err
 	}
 	for level := 0; v.head.size>>(tileHeight*level) > 0; level++ {
 		for _, t := range tilesFor(level, v.head.size) {
@@ -179,39 +182,37 @@ func widest(t tlog.Tile, n int64) tlog.Tile {
 }
 
 // readEntries adds the entries of a bundle to the forest. It answers false when the tree cannot be built any further.
-func (v *verification) readEntries(t tlog.Tile) bool {
-	name, from := tilePath(t), t.N*tileWidth
-	b, err := fs.ReadFile(v.fsys, name)
-	if err != nil {
-		v.problem(from, "%s: %v", name, err)
+func (v *verification) readEntries(b bundleRead) bool {
+	name, from := tilePath(b.tile), b.tile.N*tileWidth
+	if b.unread != nil {
+		v.problem(from, "%s: %v", name, b.unread)
 		return false
 	}
-	leaves, end, err := splitBundle(b, t.W)
-	if err != nil || end != len(b) {
-		v.problem(from+int64(len(leaves)), "%s: leaf %d: the file does not end where its entries do",
-			name, from+int64(len(leaves)))
-		if err != nil {
+	if b.uncut != nil || b.end != len(b.data) {
+		v.problem(from+int64(len(b.leaves)), "%s: leaf %d: the file does not end where its entries do",
+			name, from+int64(len(b.leaves)))
+		if b.uncut != nil {
 			return false
 		}
 	}
-	for i, leaf := range leaves {
-		v.forest.add(leaf)
-		if err := v.leaf(leaf); err != nil {
+	for i, leaf := range b.leaves {
+		v.forest.push(0, leaf.hash)
+		v.forest.size++
+		if err := v.leaf(leaf.entry, leaf.err); err != nil {
 			v.problem(from+int64(i), "%s: leaf %d: %v", name, from+int64(i), err)
 		}
 	}
 	for _, p := range v.older[name] {
-		_, end, _ := splitBundle(b, p.W)
-		v.same(p, b[:end])
+		_, end, _ := splitBundle(b.data, p.W)
+		v.same(p, b.data[:end])
 	}
-	if v.bundle = nil; t.W < tileWidth {
-		v.bundle = b
+	if v.bundle = nil; b.tile.W < tileWidth {
+		v.bundle = b.data
 	}
 	return true
 }
 
-func (v *verification) leaf(b []byte) error {
-	e, err := DecodeEntry(b)
+func (v *verification) leaf(e Entry, err error) error {
 	if err != nil {
 		return err
 	}
