@@ -169,19 +169,38 @@ func (e *Engine) still(in InForce, s burst.State) residency.Verdict {
 	return in.Rules.Still(in.Places.At(time.Now()), ask, g)
 }
 
-// heartbeats prove that the log was not merely silent, until ctx ends.
+// heartbeats prove that the log was not merely silent, until ctx ends. On a new
+// day they end what the law does not permit any more: a group of countries that
+// ended takes its places with it.
 func (e *Engine) heartbeats(ctx context.Context) {
 	tick := time.NewTicker(e.Timing.Heartbeat)
 	defer tick.Stop()
+	day := today()
 	for n := int64(1); ; n++ {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+			if now := today(); now != day {
+				day = now
+				if err := e.endUnlawful(controller, e.inForce()); err != nil {
+					e.Logger.Error("law of the day not kept", "error", err)
+				}
+			}
 			err := e.house("0900", "heartbeat", controller, beat{n})
 			if err != nil && !errors.Is(err, audit.ErrFull) { // a full disk still lets teardown go on
 				return
 			}
 		}
 	}
+}
+
+// today is the day in UTC, by which groups of countries begin and end.
+func today() string { return time.Now().UTC().Format(time.DateOnly) }
+
+// inForce is the law as it is now.
+func (e *Engine) inForce() InForce {
+	e.lawMu.RLock()
+	defer e.lawMu.RUnlock()
+	return e.law
 }
