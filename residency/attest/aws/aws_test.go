@@ -130,6 +130,25 @@ func TestTheRealDocumentIsTakenByExplicitOptionAtL1(t *testing.T) {
 	refuse("called rsa2048", "der", with, as, x)
 }
 
+func TestARealMessageOfDSAAndSHA1IsRefused(t *testing.T) {
+	b, err := os.ReadFile("testdata/aws_us-east-1_dsa.pkcs7.b64")
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := signed.Base64(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	document := der[bytes.IndexByte(der, '{') : bytes.IndexByte(der, '}')+1]
+	v := aws.New(aws.Options{Keys: published(t), AllowRSA1024: true})
+	for _, kind := range []string{aws.Kind, aws.KindRSA1024} {
+		d, err := v.Open(residency.Evidence{Kind: kind, Document: document, Signature: b}, now)
+		if check := signed.Check(err); check != "algorithm" && (kind == aws.Kind || check != "signature") {
+			t.Errorf("as %s: %+v, %v", kind, d, err)
+		}
+	}
+}
+
 func TestTheWeakKeyIsSharedAndTheStrongOnesAreNot(t *testing.T) {
 	for dir, want := range map[string]int{"rsa": 17, "rsa2048": 1} {
 		files, err := filepath.Glob("../../../configs/attestation/aws/" + dir + "/*.pem")
