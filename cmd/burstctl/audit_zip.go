@@ -43,8 +43,7 @@ type part struct {
 
 // partHeader is the one header that a part of this content has: stored, of no date, with no more to say.
 func partHeader(name string, crc uint32, size uint64) *zip.FileHeader {
-	return &zip.FileHeader{Name: name, Method: zip.Store, CRC32: crc, CompressedSize64: size, UncompressedSize64: size,
-		ModifiedDate: 1<<5 | 1} // 1 January 1980, where the format's calendar begins
+	return &zip.FileHeader{Name: name, Method: zip.Store, CRC32: crc, CompressedSize64: size, UncompressedSize64: size}
 }
 
 // bundle is an evidence file that was opened and has the one form a bundle has. Close it.
