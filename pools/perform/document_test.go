@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/burstctl/burstctl/configs/rules"
 	"github.com/burstctl/burstctl/pools/burst"
 	"github.com/burstctl/burstctl/residency/attest/aws"
 	"github.com/burstctl/burstctl/residency/attest/forge"
@@ -114,5 +115,31 @@ func TestATestSignersDocumentIsOfLevel0InTheDecision(t *testing.T) {
 		if s = w.until(burst.Ended); s.Outcome != burst.WhyDenied {
 			t.Errorf("outcome %q", s.Outcome)
 		}
+	})
+}
+
+func TestATestSignersDocumentIsTakenWhereARuleSaysSo(t *testing.T) {
+	files := map[string][]byte{}
+	for name, b := range rules.Files() {
+		for _, ask := range []string{"context.level >= 1", "context.level >= 2"} {
+			b = bytes.ReplaceAll(b, []byte(ask), []byte("("+ask+` || context.trust == "test")`))
+		}
+		files[name] = b
+	}
+	law, err := cast.Law(files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in(t, func(o *cast.Options) { o.Job, o.Law = time.Minute, law }, func(t *testing.T, w *world) {
+		s := w.booted()
+		a, err := w.engine().Hello(t.Context(), w.shows(s, w.onAWS(true), cast.Key(t), as))
+		if err != nil || a.Standing != tunnel.Granted {
+			t.Fatalf("%+v, %v", a, err)
+		}
+		if body := w.placed(); !strings.Contains(body, `"trust":"test"`) || !strings.Contains(body, `"level":"L0"`) {
+			t.Errorf("the decision does not say what it rests on: %s", body)
+		}
+		w.stop(burst.WhyRevoked)
+		w.until(burst.Ended)
 	})
 }
