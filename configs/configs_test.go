@@ -46,7 +46,9 @@ func TestTheExamplesAreReadAsTheyAre(t *testing.T) {
 	if err != nil || len(ds) != 2 {
 		t.Fatalf("%d datasets: %v", len(ds), err)
 	}
-	if s := ds[0].Slices[1]; s.Class != residency.Personal || !s.Pseudonymised || s.Dir != "claims/2025-q3-pseudonymised" {
+	s := ds[0].Slices[1]
+	if s.Class != residency.Personal || !s.Pseudonymised || s.KAnonymity.K != 5 || s.KAnonymity.SmallGroups != "refuse" ||
+		len(s.Columns.Drop) != 2 || ds[0].Source(s).Dir != "claims/2025-q3" || !ds[0].Table.Columns[0].Identifies {
 		t.Errorf("got %+v", s)
 	}
 }
@@ -242,9 +244,19 @@ func TestAFileThatIsNoneIsOneError(t *testing.T) {
 func TestACatalogueIsCheckedAsAWhole(t *testing.T) {
 	for _, tt := range []struct{ name, old, new, want string }{
 		{"a slice of another dataset", "name: claims/2025-q3\n", "name: other/2025-q3\n", "is not claims/"},
+		{"a predicate over no column", "rows: stay_days", "rows: stay_hours",
+			":71:15: rows of claims/2025-q3-pseudonymised: "},
+		{"a predicate of other types", ">= 0 &&", "+ 0 &&", "expected type 'bool' but found"},
+		{"a predicate over lines", "rows: stay_days", "rows: |\n          true &&\n          stay_dasy",
+			":73:11: rows of"},
+		{"a column that is none", "drop: [born,", "drop: [birth,", "column \"birth\" is not in the table"},
+		{"a name that is left", "pseudonymise: [member]", "pseudonymise: []", "column \"member\" names a person"},
+		{"a k of one", "k: 5", "k: 1", "k_anonymity"},
+		{"a version that is none", "version: 2025-q3\n        # With", "version: 2025-q4\n        # With", "is none of the"},
+		{"a type that is none", "name: region, type: text", "name: region, type: string", "is none of its values"},
 		{"a slice twice", "name: claims/2025-q3-pseudonymised", "name: claims/2025-q3", "it is listed twice"},
-		{"a directory outside", "dir: claims/2025-q3\n", "dir: ../secrets\n", "does not stay inside"},
-		{"an absolute directory", "dir: claims/2025-q3\n", "dir: /etc\n", "does not stay inside"},
+		{"a directory outside", "dir: claims/2025-q3 ", "dir: ../secrets ", "does not stay inside"},
+		{"an absolute directory", "dir: claims/2025-q3 ", "dir: /etc ", "does not stay inside"},
 		{"a class that is none", "class: special", "class: secret", "is none of its values"},
 		{"a looser slice that still names people", "pseudonymised: true ",
 			"pseudonymised: false ", "not pseudonymised"},

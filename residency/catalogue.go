@@ -124,6 +124,8 @@ func (d Dataset) slice(spec SliceSpec) (Slice, error) {
 		return Slice{}, fmt.Errorf("class %v is lower than the dataset's %v, and it is not pseudonymised", class, d.Class)
 	case class < min(d.Class, Personal):
 		return Slice{}, fmt.Errorf("class %v: pseudonymised data stays personal", class)
+	case !d.has(spec):
+		return Slice{}, wrong([]string{"version"}, "version %q is none of the dataset's", spec.Version)
 	case d.Source(spec).Dir == "":
 		return Slice{}, fmt.Errorf("dir is missing")
 	case spec.Version != "" && spec.Dir != "":

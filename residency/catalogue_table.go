@@ -68,6 +68,11 @@ func (d Dataset) Source(s SliceSpec) Version {
 	return Version{Name: own, Dir: s.Dir}
 }
 
+// has reports whether the version a slice names is one of the dataset's.
+func (d Dataset) has(s SliceSpec) bool {
+	return s.Version == "" || slices.ContainsFunc(d.Versions, func(v Version) bool { return v.Name == s.Version })
+}
+
 // Kept are the columns of a slice that are in its files, in order.
 func (d Dataset) Kept(s SliceSpec) (kept []Column) {
 	if d.Table == nil {
@@ -125,9 +130,9 @@ func (d Dataset) checkLayout() error {
 			return wrong(append(at, "dir"), "version %q: dir is not inside %s", v.Name, d.Location)
 		}
 	}
-	for key, day := range map[string]string{"retention": d.Retention, "embargo": d.Embargo} {
-		if _, err := time.Parse(time.DateOnly, day); day != "" && err != nil {
-			return wrong([]string{key}, "%s %q is no day", key, day)
+	for _, day := range [][2]string{{"retention", d.Retention}, {"embargo", d.Embargo}} {
+		if _, err := time.Parse(time.DateOnly, day[1]); day[1] != "" && err != nil {
+			return wrong(day[:1], "%s %q is no day", day[0], day[1])
 		}
 	}
 	if d.Table == nil {
@@ -185,9 +190,6 @@ func (d Dataset) checkTable(s SliceSpec) error {
 	if s.Derived() && d.Table == nil {
 		return wrong(nil, "the dataset has no table, so there are no columns and rows to choose from")
 	}
-	if s.Version != "" && !slices.ContainsFunc(d.Versions, func(v Version) bool { return v.Name == s.Version }) {
-		return wrong([]string{"version"}, "version %q is none of the dataset's", s.Version)
-	}
 	for i, p := range s.Partitions {
 		if checkName(p) != nil || slices.Contains(s.Partitions[:i], p) {
 			return wrong([]string{"partitions", fmt.Sprint(i)}, "partition %q is no clean path, or there twice", p)
@@ -213,7 +215,11 @@ func (d Dataset) checkTable(s SliceSpec) error {
 // checkColumns holds what is dropped and pseudonymised to the table.
 func (d Dataset) checkColumns(s SliceSpec) error {
 	seen := map[string]bool{}
-	for key, names := range map[string][]string{"drop": s.Columns.Drop, "pseudonymise": s.Columns.Pseudonymise} {
+	for _, key := range []string{"drop", "pseudonymise"} {
+		names := s.Columns.Drop
+		if key == "pseudonymise" {
+			names = s.Columns.Pseudonymise
+		}
 		for i, name := range names {
 			at := []string{"columns", key, fmt.Sprint(i)}
 			c, ok := d.Table.column(name)

@@ -12,6 +12,7 @@ import (
 	"path"
 	"slices"
 	"syscall"
+	"time"
 )
 
 // input is one source file by content.
@@ -21,10 +22,33 @@ type input struct {
 	SHA256 string `json:"sha256"`
 }
 
+// settle is longer than the step of any filesystem's clock: a file that was not
+// changed for so long gets another change time when it is changed again.
+const settle = 20 * time.Millisecond
+
 // open opens a regular file inside root, step by step without following links,
-// and makes sure that what it opened is what it looked at. nlink says whether a
-// file of more than one name is refused: the other name may be anywhere.
+// and makes sure that what it opened is what it looked at, and has no other name.
 func open(root *os.Root, name string) (*os.File, error) {
+	seen, err := look(root, name)
+	if err != nil {
+		return nil, err
+	}
+	f, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
+	if errors.Is(err, syscall.ELOOP) {
+		return nil, refuse("%s is a link", name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := sole(root, name, f, seen); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// look looks at a file and the directories it lies in, without following links.
+func look(root *os.Root, name string) (fs.FileInfo, error) {
 	top, err := root.Lstat(".")
 	if err != nil {
 		return nil, err
@@ -45,27 +69,41 @@ func open(root *os.Root, name string) (*os.File, error) {
 	if err := plain(top, seen, 0); err != nil {
 		return nil, refuse("%s %w", name, err)
 	}
-	f, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
-	if errors.Is(err, syscall.ELOOP) {
-		return nil, refuse("%s is a link", name)
-	}
+	return seen, nil
+}
+
+// sole makes sure that f is what the name is of, and that this is its only
+// name. The number of names, read after one of them was taken away, says too
+// little; so it must not change between two looks at f, and between them the
+// name must lead to f. That it did not change is told by the change time, once
+// that is older than the clock's step.
+func sole(root *os.Root, name string, f *os.File, seen fs.FileInfo) error {
+	first, err := f.Stat()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	info, err := f.Stat()
-	if err == nil && !os.SameFile(seen, info) {
-		err = refuse("%s was swapped while it was opened", name)
+	if !os.SameFile(seen, first) {
+		return changed("%s was swapped while it was opened", name)
 	}
-	if err == nil {
-		if err = plain(top, info, 0); err != nil {
-			err = refuse("%s %w", name, err)
+	if s, ok := first.Sys().(*syscall.Stat_t); ok {
+		if age := time.Since(time.Unix(s.Ctim.Unix())); age < settle {
+			time.Sleep(min(settle-age, 2*settle))
 		}
 	}
-	if err != nil {
-		f.Close()
-		return nil, err
+	if first, err = f.Stat(); err != nil {
+		return err
 	}
-	return f, nil
+	if s, ok := first.Sys().(*syscall.Stat_t); !ok || time.Since(time.Unix(s.Ctim.Unix())) < settle {
+		return changed("%s is being changed, or its change time lies ahead of the clock", name)
+	}
+	again, err := look(root, name)
+	if err != nil {
+		return err
+	}
+	if !os.SameFile(again, first) {
+		return changed("%s was swapped while it was opened", name)
+	}
+	return still(f, first)
 }
 
 // plain reports why something is not what it should be: a directory or a
@@ -100,7 +138,7 @@ func still(f *os.File, before fs.FileInfo) error {
 	}
 	a, okA := before.Sys().(*syscall.Stat_t)
 	b, okB := after.Sys().(*syscall.Stat_t)
-	if !okA || !okB || a.Size != b.Size || a.Mtim != b.Mtim || a.Ctim != b.Ctim {
+	if !okA || !okB || b.Nlink != 1 || a.Size != b.Size || a.Mtim != b.Mtim || a.Ctim != b.Ctim {
 		return changed("%s was changed while it was read", path.Base(f.Name()))
 	}
 	return nil

@@ -164,9 +164,21 @@ func ownBounds(t *testing.T, p *parquet.File) {
 func TestAParquetFileThatIsNotAsTheCatalogueSaysIsRefused(t *testing.T) {
 	type nested struct {
 		Member string `parquet:"member"`
-		More   struct {
+		Born   int32  `parquet:"born,date"`
+		Age    struct {
 			X int64 `parquet:"x"`
 		} `parquet:"age_band"`
+		Region []string `parquet:"region"`
+		Stay   int32    `parquet:"stay_days"`
+		Amount float64  `parquet:"amount"`
+	}
+	type optional struct {
+		Member *string `parquet:"member,optional"`
+		Born   int32   `parquet:"born,date"`
+		Age    int64   `parquet:"age_band"`
+		Region *string `parquet:"region,optional"`
+		Stay   int32   `parquet:"stay_days"`
+		Amount float64 `parquet:"amount"`
 	}
 	type other struct {
 		claim
@@ -188,7 +200,9 @@ func TestAParquetFileThatIsNotAsTheCatalogueSaysIsRefused(t *testing.T) {
 		"a new column": {func(w io.Writer) error { return parquet.Write(w, []other{{}}) },
 			`column "extra" is not in the catalogue`},
 		"columns inside": {func(w io.Writer) error { return parquet.Write(w, []nested{{}}) },
-			`column "born" is missing`},
+			`column "age_band" has columns or lists in it`},
+		"empty values": {func(w io.Writer) error { return parquet.Write(w, []optional{{}}) },
+			`column "member" may be empty, and the catalogue does not say nullable`},
 		"another type": {func(w io.Writer) error { return parquet.Write(w, []retyped{{}}) },
 			`column "member" is of type integer, and the catalogue says text`},
 	} {
