@@ -3,6 +3,7 @@ package residency
 import (
 	"os"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -24,8 +25,23 @@ func texts(fact string, at func(*question) *string, alias, wrong string) []mutan
 		{fact, "alias", true, to(alias)},
 		{fact, "unknown", true, to("\u2603")},
 		{fact, "not text", true, to("\xff")},
+		{fact, "padded", true, func(q *question) { *at(q) += " " }},
+		{fact, "look-alike", true, func(q *question) { *at(q) = lookAlike(*at(q)) }},
+		{fact, "wrong type", true, to("[]")},
+		{fact, "null", true, to("\x00")},
+		{fact, "out of range", true, to(strings.Repeat("a", 300))},
 		{fact, "wrong", false, to(wrong)},
 	}
+}
+
+// lookAlike writes the first letter that has one in another alphabet.
+func lookAlike(s string) string {
+	for i, c := range s {
+		if j := strings.IndexRune("aceopxyAEHIMOPTX", c); j >= 0 {
+			return s[:i] + string([]rune("асеорхуАЕНІМОРТХ")[j]) + s[i+1:]
+		}
+	}
+	return s + "\u200b"
 }
 
 func mutants() []mutant {
@@ -48,6 +64,7 @@ func mutants() []mutant {
 		texts("kind", place(func(p *Place) *string { return (*string)(&p.Kind) }), "Region", "edge"),
 		texts("country", place(func(p *Place) *string { return &p.Country }), "Germany", "US"),
 		texts("operator", place(func(p *Place) *string { return &p.Operator }), "USA", "CN"),
+		texts("keys", place(func(p *Place) *string { return &p.Keys }), "USA", "CN"),
 		texts("parent", place(func(p *Place) *string { return &p.Parent }), "EU", "CN"),
 		texts("keys", place(func(p *Place) *string { return &p.Keys }), "on site", "CN"),
 	)
