@@ -94,7 +94,7 @@ func placesList() *cobra.Command {
 	c := &cobra.Command{
 		Use:     "list [TABLE]",
 		Short:   "List the places of a table, the shipped one if none is named; no signature is checked",
-		Example: "  burstctl places list --group EEA --kind local-zone\n  burstctl places list places.note --at 2019-06-01",
+		Example: "  burstctl places list --group EEA --kind local-zone\n  burstctl places list places.note --on 2019-06-01",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			t, _, err := readPlaceFile(strings.Join(args, ""))
@@ -122,7 +122,7 @@ func placesList() *cobra.Command {
 		},
 	}
 	f := c.Flags()
-	f.Var(&at, "at", "the day whose groups are meant")
+	f.Var(&at, "on", "the day whose groups are meant")
 	f.StringVar(&want.provider, "provider", "", "only this provider's")
 	f.StringVar(&want.kind, "kind", "", "only this kind: region, az, local-zone, wavelength, …")
 	f.StringVar(&want.country, "country", "", "only in this country, ISO 3166-1 alpha-2")
@@ -166,7 +166,7 @@ func placesShow() *cobra.Command {
 			})
 		},
 	}
-	c.Flags().Var(&at, "at", "the day whose groups are meant")
+	c.Flags().Var(&at, "on", "the day whose groups are meant")
 	c.Flags().StringVar(&file, "table", "", "the table to read; the shipped one if not named")
 	return c
 }
@@ -185,7 +185,7 @@ func placesDiff() *cobra.Command {
 	c := &cobra.Command{
 		Use:     "diff OLD NEW",
 		Short:   "Say what differs between two tables, and what it means; no signature is checked",
-		Example: "  burstctl places diff places.note table.csv --at 2026-12-01",
+		Example: "  burstctl places diff places.note table.csv --on 2026-12-01",
 		Args:    cobra.ExactArgs(2),
 		RunE: func(c *cobra.Command, args []string) error {
 			older, _, err := readPlaceFile(args[0])
@@ -214,6 +214,6 @@ func placesDiff() *cobra.Command {
 			})
 		},
 	}
-	c.Flags().Var(&at, "at", "the day whose groups are meant")
+	c.Flags().Var(&at, "on", "the day whose groups are meant")
 	return c
 }
