@@ -152,7 +152,7 @@ func unpack(r io.Reader, s *store) error {
 		if err != nil {
 			return err
 		}
-		if _, err := s.publish([]publicFile{{h.Name, data}}); err != nil {
+		if err := s.publish([]publicFile{{h.Name, data}}); err != nil {
 			return err
 		}
 	}

@@ -172,16 +172,16 @@ func (l *Log) commit(leaves [][]byte) (first int64, err error) {
 	return first, nil
 }
 
-// persist writes the tiles, then the checkpoint. What takes room comes first; a failure before the checkpoint appears
-// takes the tiles back, so that the tree is as it was.
+// persist writes the tiles and the checkpoint aside, all of them durable, then puts the tiles in place and then the
+// checkpoint. What takes room comes first; a failure before the checkpoint appears takes the tiles back, so that the
+// tree is as it was.
 func (l *Log) persist(files []publicFile, head signed) error {
 	s := l.store
-	done, err := s.publish(files)
+	var done []string
+	aside := []publicFile{{"tmp-signed", head.bytes()}, {"tmp-checkpoint", head.bytes()}}
+	err := s.stage(append(tempTiles(files), aside...))
 	if err == nil {
-		err = s.write(s.state("tmp-signed"), head.bytes())
-	}
-	if err == nil {
-		err = s.write(s.state("tmp-checkpoint"), head.bytes())
+		done, err = s.place(files)
 	}
 	if err == nil {
 		err = s.rename(s.state("tmp-checkpoint"), filepath.Join(s.public, "checkpoint"))

@@ -7,7 +7,9 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"syscall"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -27,6 +29,33 @@ type disk struct {
 	mkdir   func(name string) error
 	syncDir func(name string) error
 	remove  func(name string) error
+	// together takes steps that need no order among themselves, so that one journal commit of the file system serves
+	// several syncs. Nil takes them one after the other, to the first error.
+	together func(steps []func() error) error
+}
+
+// each takes steps that need no order among themselves.
+func (d *disk) each(steps []func() error) error {
+	if d.together != nil {
+		return d.together(steps)
+	}
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// atOnce takes all steps at the same time and joins their errors in order.
+func atOnce(steps []func() error) error {
+	errs := make([]error, len(steps))
+	var all sync.WaitGroup
+	for i, step := range steps {
+		all.Go(func() { errs[i] = step() })
+	}
+	all.Wait()
+	return errors.Join(errs...)
 }
 
 func osDisk() *disk {
@@ -43,7 +72,8 @@ func osDisk() *disk {
 			}
 			return errors.Join(d.Sync(), d.Close())
 		},
-		remove: os.Remove,
+		remove:   os.Remove,
+		together: atOnce,
 	}
 }
 
@@ -115,32 +145,74 @@ func (s *store) mkdirs(name string) error {
 	return nil
 }
 
-// publish writes public files and makes them and their names durable. It returns the names that are there, also when it
-// fails, so that they can be taken back.
-func (s *store) publish(files []publicFile) (done []string, err error) {
+// maxStaged bounds how many files are written at a time.
+const maxStaged = 64
+
+// stage writes temporary files in the private directory and syncs them. After an error none of them counts.
+func (s *store) stage(files []publicFile) error {
+	for some := range slices.Chunk(files, maxStaged) {
+		var steps []func() error
+		for _, f := range some {
+			steps = append(steps, func() error { return s.write(s.state(f.name), f.data) })
+		}
+		if err := s.each(steps); err != nil {
+			for _, f := range files {
+				_ = s.remove(s.state(f.name)) // it takes room; Open clears it in the end
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+// tempTile is where the public file number i of a commit is written first.
+func tempTile(i int) string {
+	if i == 0 {
+		return "tmp-tile"
+	}
+	return fmt.Sprintf("tmp-tile-%d", i)
+}
+
+// tempTiles are the files as they are staged.
+func tempTiles(files []publicFile) []publicFile {
+	var temps []publicFile
+	for i, f := range files {
+		temps = append(temps, publicFile{tempTile(i), f.data})
+	}
+	return temps
+}
+
+// publish writes public files and makes them and their names durable.
+func (s *store) publish(files []publicFile) error {
+	if err := s.stage(tempTiles(files)); err != nil {
+		return err
+	}
+	_, err := s.place(files)
+	return err
+}
+
+// place puts staged files at their public names and makes the names durable. It returns the names that are there, also
+// when it fails, so that they can be taken back.
+func (s *store) place(files []publicFile) (done []string, err error) {
 	var dirs []string
-	for _, f := range files {
+	for i, f := range files {
 		if err := s.mkdirs(f.name); err != nil {
 			return done, err
 		}
 		full := filepath.Join(s.public, filepath.FromSlash(f.name))
-		if err := s.write(s.state("tmp-tile"), f.data); err != nil {
-			return done, err
-		}
-		if err := s.rename(s.state("tmp-tile"), full); err != nil {
+		if err := s.rename(s.state(tempTile(i)), full); err != nil {
 			return done, err
 		}
 		done = append(done, full)
-		if dir := filepath.Dir(full); len(dirs) == 0 || dirs[len(dirs)-1] != dir {
+		if dir := filepath.Dir(full); !slices.Contains(dirs, dir) {
 			dirs = append(dirs, dir)
 		}
 	}
+	var steps []func() error
 	for _, dir := range dirs {
-		if err := s.sync(dir); err != nil {
-			return done, err
-		}
+		steps = append(steps, func() error { return s.sync(dir) })
 	}
-	return done, nil
+	return done, s.each(steps)
 }
 
 type publicFile struct {

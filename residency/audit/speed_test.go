@@ -200,3 +200,69 @@ func BenchmarkWriters(b *testing.B) {
 		})
 	}
 }
+
+// locked takes a faulty disk's changes one at a time, whoever makes them.
+func (f *faulty) locked() *disk {
+	var mu sync.Mutex
+	d := f.disk()
+	one := func(do func(string) error) func(string) error {
+		return func(name string) error {
+			mu.Lock()
+			defer mu.Unlock()
+			return do(name)
+		}
+	}
+	return &disk{mkdir: one(d.mkdir), syncDir: one(d.syncDir), remove: one(d.remove), together: atOnce,
+		rename: func(from, to string) error {
+			mu.Lock()
+			defer mu.Unlock()
+			return d.rename(from, to)
+		},
+		create: func(name string) (file, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			g, err := d.create(name)
+			return lockedFile{g, &mu}, err
+		}}
+}
+
+type lockedFile struct {
+	file
+	mu *sync.Mutex
+}
+
+func (g lockedFile) Write(b []byte) (int, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.file.Write(b)
+}
+
+func (g lockedFile) Sync() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.file.Sync()
+}
+
+func TestAPowerCutAmongChangesMadeAtOnceLosesNothingAcknowledged(t *testing.T) {
+	t.Parallel()
+	at, step := 0, 5
+	if os.Getenv("BURST_REAL") == "1" {
+		step = 1
+	}
+	for ; ; at += step {
+		h := newHouse(t)
+		check(t, Create(h.o))
+		f := &faulty{real: osDisk(), at: at, err: errKilled, onward: true, torn: map[string]bool{}}
+		h.o.disk = f.locked()
+		l, err := Open(t.Context(), h.o)
+		check(t, err)
+		acked, err := live(h, l)
+		check(t, l.Close())
+		if err == nil {
+			break
+		}
+		f.powerCut()
+		survives(t, h, acked, fmt.Sprintf("stopped at change %d, %s", at, f.hit))
+	}
+	t.Logf("stopped at every change number %d of %d", step, at)
+}
