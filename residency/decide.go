@@ -80,7 +80,7 @@ func (r *Rules) answer(t *Table, q question) Verdict {
 		v.Why = fmt.Sprintf("%s is refused: not known: %s", q.what(), strings.Join(v.Missing, ", "))
 		return v
 	}
-	allowed, diagnostic := r.evaluate(&q, placeRecord(q.place, q.country))
+	allowed, diagnostic := r.index.about(&q).evaluate(&q, placeRecord(q.place, q.country))
 	if len(diagnostic.Errors) > 0 {
 		ids := make([]cedar.PolicyID, 0, len(diagnostic.Errors))
 		for _, e := range diagnostic.Errors {
@@ -102,8 +102,8 @@ func (r *Rules) answer(t *Table, q question) Verdict {
 
 // evaluate asks Cedar, once every fact is known. Only a permit that holds, no
 // forbid that does and no error allow.
-func (r *Rules) evaluate(q *question, place cedar.Record) (bool, cedar.Diagnostic) {
-	decision, diagnostic := cedar.Authorize(about{&r.index, q}, cedar.EntityMap{}, q.request(place))
+func (a about) evaluate(q *question, place cedar.Record) (bool, cedar.Diagnostic) {
+	decision, diagnostic := cedar.Authorize(a, cedar.EntityMap{}, q.request(place))
 	return decision == cedar.Allow && len(diagnostic.Errors) == 0 && len(diagnostic.Reasons) > 0, diagnostic
 }
 

@@ -81,60 +81,62 @@ func (ix *index) file(i, j int) {
 	}
 }
 
-// about is the policies that a question could be about, as Cedar takes them.
+// about is the policies that a question could be about, by their number; as
+// Cedar takes them, too.
 type about struct {
-	ix *index
-	q  *question
+	ix   *index
+	list []int
 }
 
-// All yields them. A policy that is filed under two members of one set comes
+// about finds them. A policy that is filed under two members of one set comes
 // twice, which changes no answer.
+func (ix *index) about(q *question) about {
+	a := about{ix, make([]int, 0, 16)}
+	add := func(list []int) {
+		for _, i := range list {
+			if ix.could(i, q) {
+				a.list = append(a.list, i)
+			}
+		}
+	}
+	add(ix.always)
+	for at, fact := range ix.facts {
+		one, many := q.fact(fact)
+		for _, v := range many {
+			add(ix.by[at][v])
+		}
+		if many == nil {
+			add(ix.by[at][one])
+		}
+	}
+	return a
+}
+
+// All yields them.
 func (a about) All() iter.Seq2[cedar.PolicyID, *cedar.Policy] {
 	return func(yield func(cedar.PolicyID, *cedar.Policy) bool) {
-		ask := func(list []int) bool {
-			for _, i := range list {
-				if a.could(i) && !yield(a.ix.set[i].id, a.ix.set[i].p) {
-					return false
-				}
-			}
-			return true
-		}
-		if !ask(a.ix.always) {
-			return
-		}
-		for at, fact := range a.ix.facts {
-			one, many := a.q.fact(fact)
-			for _, v := range many {
-				if !ask(a.ix.by[at][v]) {
-					return
-				}
-			}
-			if many == nil && !ask(a.ix.by[at][one]) {
+		for _, i := range a.list {
+			if !yield(a.ix.set[i].id, a.ix.set[i].p) {
 				return
 			}
 		}
 	}
 }
 
+// permits reports whether a permit is among them. Without one nothing is
+// allowed, whatever the others say.
+func (a about) permits() bool {
+	return slices.ContainsFunc(a.list, func(i int) bool { return a.ix.set[i].p.Effect() == cedar.Permit })
+}
+
 // could reports whether policy i could hold, by what it needs besides.
-func (a about) could(i int) bool {
-	for _, n := range a.ix.needs[i] {
-		one, many := a.q.fact(n.fact)
+func (ix *index) could(i int, q *question) bool {
+	for _, n := range ix.needs[i] {
+		one, many := q.fact(n.fact)
 		has := func(v string) bool { _, ok := slices.BinarySearch(n.values, v); return ok }
 		if many == nil && !has(one) || many != nil && !slices.ContainsFunc(many, has) {
 			return false
 		}
 	}
 	return true
-}
-
-// permits reports whether a permit is among the policies that q could be
-// about. Without one nothing is allowed, whatever the others say.
-func (ix *index) permits(q *question) bool {
-	for _, p := range (about{ix, q}).All() {
-		if p.Effect() == cedar.Permit {
-			return true
-		}
-	}
-	return false
 }

@@ -1,7 +1,6 @@
 package residency
 
 import (
-	"slices"
 	"unicode/utf8"
 
 	cedar "github.com/cedar-policy/cedar-go"
@@ -116,7 +115,7 @@ func placeRecord(p Place, country string) cedar.Record {
 // stringSet is a Cedar set of strings.
 func stringSet(names []string) cedar.Set {
 	values := make([]cedar.Value, 0, len(names))
-	for _, n := range slices.Sorted(slices.Values(names)) {
+	for _, n := range names {
 		values = append(values, cedar.String(n))
 	}
 	return cedar.NewSet(values...)

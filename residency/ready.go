@@ -48,10 +48,11 @@ func (y *Ready) Allows(s Supposed) bool {
 	if !q.asks() {
 		return false
 	}
-	if !y.r.index.permits(&q) {
+	policies := y.r.index.about(&q)
+	if !policies.permits() {
 		return false
 	}
-	allowed, _ := y.r.evaluate(&q, at.record)
+	allowed, _ := policies.evaluate(&q, at.record)
 	return allowed
 }
 

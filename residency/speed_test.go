@@ -75,9 +75,7 @@ func TestHowManyPoliciesAreEvaluatedDoesNotGrowWithTheirNumber(t *testing.T) {
 		for _, s := range manyAsked(t, 10_000) {
 			q := s.question(y.places[s.At].place)
 			q.country = y.places[s.At].country
-			for range (about{&r.index, &q}).All() {
-				evaluated[n]++
-			}
+			evaluated[n] += len(r.index.about(&q).list)
 		}
 	}
 	t.Logf("evaluated for 10,000 questions: %d of 10 policies each, %d of 1,000", evaluated[10], evaluated[1000])

@@ -45,7 +45,7 @@ func (r *Rules) Holding(t *Table, s Supposed) []string {
 	}
 	request := q.request(placeRecord(q.place, q.country))
 	var ids []string
-	for id, p := range (about{&r.index, &q}).All() {
+	for id, p := range r.index.about(&q).All() {
 		alone := cedar.PolicyMap{id: p}
 		if _, d := cedar.Authorize(alone, cedar.EntityMap{}, request); len(d.Reasons) > 0 {
 			ids = append(ids, string(id))
