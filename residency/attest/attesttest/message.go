@@ -47,6 +47,7 @@ type Signer struct {
 	Over        []byte                // signed instead of the content, if not nil
 	Attributes  bool                  // sign attributes with the content's digest
 	SigningTime time.Time             // an attribute, if not zero
+	Rewrite     func([]byte) []byte   // changes the attributes before they are signed
 	Unsigned    bool                  // add an attribute that is not signed
 	Digest      asn1.ObjectIdentifier // nil: SHA256
 	Algorithm   asn1.ObjectIdentifier // nil: RSA
@@ -110,6 +111,9 @@ func (s Signer) add(t testing.TB, b *cryptobyte.Builder, content []byte) {
 	algorithm(b, s.Digest, SHA256)
 	if s.Attributes {
 		attrs := s.attributes(content)
+		if s.Rewrite != nil {
+			attrs = s.Rewrite(attrs)
+		}
 		b.AddASN1(context0, func(b *cryptobyte.Builder) { b.AddBytes(attrs) })
 		var set cryptobyte.Builder
 		set.AddASN1(tags.SET, func(b *cryptobyte.Builder) { b.AddBytes(attrs) })

@@ -11,6 +11,7 @@ import (
 	"encoding/base64"
 	"math/big"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -178,17 +179,97 @@ func TestAMessageHasOneLengthAndNothingAround(t *testing.T) {
 			}
 		}
 	}
-	long := append([]byte{der[0], 0x83, 0}, der[2:]...) // 82 hh ll written as 83 00 hh ll
-	deep := bytes.Repeat([]byte{0x30, 0x80}, 10_000)
-	for what, b := range map[string][]byte{
-		"a length in too many bytes": long, "nested without end": deep, "oversized": make([]byte, signed.MaxSize+1),
-		"empty":                 nil,
-		"a length of gigabytes": {0x30, 0x84, 0x7f, 0xff, 0xff, 0xff}, "a tag of many bytes": {0x3f, 0x81, 1, 0},
-		"an end mark alone": {0, 0}, "a plain value left open": {4, 0x80, 0, 0}, "not PKCS #7": {0x30, 3, 2, 1, 1},
-	} {
-		if _, err := signed.Read(b); signed.Check(err) != "der" {
-			t.Errorf("%s: %v", what, err)
+}
+
+func TestSpellingsThatAreRefused(t *testing.T) {
+	m, c := good(t)
+	der := m.DER(t)
+	ber := attesttest.BER(der)
+	in := func(b []byte, old, new string) []byte {
+		if !bytes.Contains(b, []byte(old)) {
+			t.Fatalf("no % x in it", old)
 		}
+		return bytes.Replace(b, []byte(old), []byte(new), 1)
+	}
+	signature := "\x04\x82\x01\x00" + string(der[len(der)-256:])
+	parts := in(ber, signature, "\x24\x80"+signature+"\x00\x00")
+	large := m
+	large.Content = make([]byte, signed.MaxSize)
+	for what, tt := range map[string]struct {
+		b   []byte
+		why string
+	}{
+		"nothing":                         {nil, "has 0 bytes"},
+		"a large message":                 {large.DER(t), "bytes, want 1 to 32768"},
+		"a length in three bytes":         {append([]byte{der[0], 0x83, 0}, der[2:]...), "oversized"},
+		"a length of gigabytes":           {[]byte{0x30, 0x84, 0x7f, 0xff, 0xff, 0xff}, "oversized"},
+		"a short length in long form":     {in(ber, "\x02\x01\x01", "\x02\x81\x01\x01"), "shortest spelling"},
+		"a long length in longer form":    {[]byte{0x30, 0x82, 0, 0x85}, "shortest spelling"},
+		"nested without end":              {bytes.Repeat([]byte{0x30, 0x80}, 10_000), "too deeply"},
+		"a tag of many bytes":             {[]byte{0x3f, 0x81, 1, 0}, "tag of many bytes"},
+		"a text in parts":                 {[]byte{0x2c, 0x80, 0x0c, 1, 'x', 0, 0}, "in parts that may have none"},
+		"a signature in parts":            {parts, "in parts that may have none"},
+		"an integer among a text's parts": {[]byte{0xa0, 0x80, 0x24, 0x80, 2, 1, 1, 0, 0, 0, 0}, "part that is none"},
+		"an end mark alone":               {[]byte{0x30, 2, 0, 0}, "end mark"},
+		"a plain value left open":         {[]byte{4, 0x80, 0, 0}, "plain value"},
+		"not PKCS #7":                     {[]byte{0x30, 3, 2, 1, 1}, "no PKCS #7 signed data"},
+	} {
+		got, err := open(tt.b, c, nil)
+		if signed.Check(err) != "der" || !strings.Contains(err.Error(), tt.why) {
+			t.Errorf("%s: %q, %v; want it refused: %s", what, got, err, tt.why)
+		}
+	}
+}
+
+func TestSignedAttributesThatAreRefused(t *testing.T) {
+	const kind, data = "\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x09\x03", "\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x01"
+	for what, tt := range map[string]struct {
+		rewrite func(b []byte) []byte // two attributes: the content's type in 26 bytes, then its digest
+		check   string
+	}{
+		"none":           {func([]byte) []byte { return nil }, "signers"},
+		"no type":        {func(b []byte) []byte { return b[26:] }, "content"},
+		"no digest":      {func(b []byte) []byte { return b[:26] }, "content"},
+		"two types":      {func(b []byte) []byte { return append(bytes.Clone(b[:26]), b...) }, "content"},
+		"two digests":    {func(b []byte) []byte { return append(bytes.Clone(b), b[26:]...) }, "content"},
+		"another type":   {func(b []byte) []byte { return bytes.Replace(b, []byte(data), []byte(kind), 1) }, "content"},
+		"a short digest": {func(b []byte) []byte { return append(bytes.Clone(b[:26]), cut(b[26:])...) }, "content"},
+		"no attribute":   {func(b []byte) []byte { return append(bytes.Clone(b), 5, 0) }, "signers"},
+	} {
+		m, c := good(t)
+		m.Signers[0].Attributes, m.Signers[0].Rewrite = true, tt.rewrite
+		if got, err := open(m.DER(t), c, nil); signed.Check(err) != tt.check {
+			t.Errorf("%s: %q, %v; want it refused by %q", what, got, err, tt.check)
+		}
+	}
+}
+
+// cut makes the digest in an attribute one byte shorter.
+func cut(attr []byte) []byte {
+	b := bytes.Clone(attr[:len(attr)-1])
+	b[1]--              // the attribute
+	b[len(b)-32-2]--    // its set
+	b[len(b)-31-1] = 31 // its octet string
+	return b
+}
+
+func TestWeakAlgorithmsAreNamed(t *testing.T) {
+	m, c := good(t)
+	for name, change := range map[string]func(*attesttest.Signer){
+		"SHA-1":         func(s *attesttest.Signer) { s.Digest = attesttest.SHA1 },
+		"DSA with SHA-": func(s *attesttest.Signer) { s.Algorithm = attesttest.DSA },
+	} {
+		weak := m
+		weak.Signers = []attesttest.Signer{m.Signers[0]}
+		change(&weak.Signers[0])
+		if _, err := open(weak.DER(t), c, nil); err == nil || !strings.HasPrefix(err.Error(), "algorithm: "+name) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	const sha256 = "\x30\x80\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x01\x05\x00\x00\x00"
+	two := bytes.Replace(attesttest.BER(m.DER(t)), []byte(sha256), []byte(sha256+sha256), 1)
+	if _, err := open(two, c, nil); signed.Check(err) != "algorithm" {
+		t.Errorf("two digest algorithms: %v", err)
 	}
 }
 
