@@ -125,7 +125,10 @@ func denials(all []review.Denial, found []review.Finding) asked {
 		for _, d := range all {
 			name := d.Name
 			if d.Title != "" {
-				name += ": " + d.Title + " [" + d.Basis + "]"
+				name += ": " + d.Title
+			}
+			if d.Basis != "" {
+				name += " [" + d.Basis + "]"
 			}
 			for i, q := range d.Requests {
 				row := []string{d.Stage, d.Kind, name, fmt.Sprint(d.Refusals), fmt.Sprint(d.Offers)}

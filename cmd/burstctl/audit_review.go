@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -70,6 +71,24 @@ func (o officer) read(ctx context.Context, tree fs.FS, t audit.Trust) (reading, 
 	return r, err
 }
 
+// tries is how often a log is read that goes on under the reader.
+const tries = 5
+
+// settled is read, once more whenever the log did not verify and its checkpoint has changed since: a controller that
+// writes is no violation.
+func (o officer) settled(ctx context.Context, tree fs.FS, t audit.Trust) (r reading, err error) {
+	for range tries {
+		before, _ := fs.ReadFile(tree, "checkpoint")
+		if r, err = o.read(ctx, tree, t); err == nil {
+			return r, nil
+		}
+		if after, _ := fs.ReadFile(tree, "checkpoint"); bytes.Equal(before, after) {
+			break
+		}
+	}
+	return r, err
+}
+
 // evidence says what the answers of r rest on.
 func (r reading) evidence(err error) evidence {
 	e := evidence{Verifier: "verifies", Origin: r.report.Origin, Size: r.report.Size, Root: r.report.Root,
@@ -131,7 +150,7 @@ func (o *officer) run(c *cobra.Command, args []string, answers ask) error {
 		return err
 	}
 	defer log.Close()
-	r, err := o.read(c.Context(), log.tree, t)
+	r, err := o.settled(c.Context(), log.tree, t)
 	if err != nil {
 		a := answer{Question: c.Short, Log: r.evidence(err), Violations: []review.Finding{}}
 		perr := frame.Print(c.OutOrStdout(), frame.FormatOf(c), "Answer", a, func(w io.Writer) error {

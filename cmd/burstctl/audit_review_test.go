@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -225,4 +226,48 @@ func small(t *testing.T) (zip string, trust []byte, parsed audit.Trust) {
 		t.Fatal(err)
 	}
 	return zip, trust, parsed
+}
+
+// behind is a tree whose checkpoint is an older one the first few times it is read.
+type behind struct {
+	fs.FS
+	old  []byte
+	left *int
+}
+
+// ReadFile reads a file of the tree.
+func (b behind) ReadFile(name string) ([]byte, error) {
+	if name == "checkpoint" && *b.left > 0 {
+		*b.left--
+		return b.old, nil
+	}
+	return fs.ReadFile(b.FS, name)
+}
+
+func TestALogThatGoesOnWhileItIsReadIsReadAgain(t *testing.T) {
+	dir := t.TempDir()
+	at := time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
+	leaf := audit.Leaf{Entry: audit.Entry{V: 1, Code: "0900", Kind: "heartbeat", At: at, Actor: "controller",
+		Body: json.RawMessage(`{"n":1}`)}}
+	if err := relog(dir, []audit.Leaf{leaf}, true); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "trust.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	trust, err := audit.ParseTrust(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tree := os.DirFS(filepath.Join(dir, "log"))
+	for left, want := range map[int]bool{0: true, 2: true, 100: false} {
+		r, err := officer{}.settled(t.Context(), behind{tree, []byte("not yet\n"), &left}, trust)
+		if verifies := err == nil; verifies != want {
+			t.Errorf("%v: %v", want, err)
+		}
+		if first, _ := r.review.Range(); want && first.Index != 0 {
+			t.Error("entries are folded twice")
+		}
+	}
 }

@@ -16,6 +16,7 @@ const (
 	StageCreate   = "create"   // may we create a machine there?
 	StageEvidence = "evidence" // did the node prove where it is?
 	StageRead     = "read"     // may that node read the slice?
+	StageServe    = "serve"    // may this peer have the bytes?
 	StageRecall   = "recall"   // do the rules still permit it?
 )
 
@@ -71,6 +72,9 @@ func (l *life) decide(m Mark, body burst.Body) {
 	case *burst.Unproven:
 		d.Stage, d.Why = StageEvidence, b.Why
 		d.Reasons = against(d.Reasons, Reason{Kind: "evidence", Name: b.Why})
+	case *burst.Turned:
+		d.Stage, d.Why = StageServe, b.Why
+		d.Reasons = against(d.Reasons, Reason{Kind: "turned away", Name: b.Reason, Title: b.Why})
 	case *burst.Stop:
 		d.Stage, d.Why = StageRecall, b.Detail
 		d.Reasons = against(d.Reasons, Reason{Kind: "rules in force", Name: b.Detail})

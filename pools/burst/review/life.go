@@ -87,6 +87,19 @@ type serial struct {
 type artefact struct {
 	Mark
 	burst.Artefact
+	released Mark   // it was let out of quarantine
+	by, why  string // who decided so
+}
+
+// release folds the decision of a person to let an artefact go. What never came back cannot be let go.
+func (l *life) release(m Mark, actor string, b *burst.Release) {
+	for i, a := range l.artefacts {
+		if a.Name == b.Name && a.Digest == b.Digest && !a.released.is() {
+			l.artefacts[i].released, l.artefacts[i].by, l.artefacts[i].why = m, actor, b.Reason
+			return
+		}
+	}
+	l.find(m, "%s released %s, %s, which no earlier entry shows in quarantine", actor, b.Name, b.Digest)
 }
 
 // add folds one entry of the burst.
@@ -94,7 +107,7 @@ func (l *life) add(m Mark, actor string, body burst.Body) {
 	switch b := body.(type) {
 	case *burst.Requested:
 		l.asked, l.request = m, b.Request
-	case *burst.Decided, *burst.Denied, *burst.Unproven:
+	case *burst.Decided, *burst.Denied, *burst.Unproven, *burst.Turned:
 		l.decide(m, body)
 	case *burst.Launched:
 		l.nodes = append(l.nodes, &node{made: m, id: b.Node.ID, at: b.Node.At, expires: b.Node.Expires})
@@ -107,7 +120,9 @@ func (l *life) add(m Mark, actor string, body burst.Body) {
 	case *burst.Served:
 		l.close(m, b)
 	case *burst.Artefact:
-		l.artefacts = append(l.artefacts, artefact{m, *b})
+		l.artefacts = append(l.artefacts, artefact{Mark: m, Artefact: *b})
+	case *burst.Release:
+		l.release(m, actor, b)
 	case *burst.Over:
 		l.ended, l.outcome = m, b.Outcome
 	default:

@@ -76,7 +76,7 @@ func TestWhatLeftTheSiteIsToldWithPlaceRulesAndBytes(t *testing.T) {
 	}
 }
 
-func TestADatasetIsWhereverABytOfItWent(t *testing.T) {
+func TestADatasetIsWhereverAByteOfItWent(t *testing.T) {
 	r := fold(t, good()...)
 	stays, _ := r.Where("claims")
 	if len(stays) != 2 || stays[0].Bytes != 60 || stays[0].Country != "DE" || stays[0].Gone == nil ||
@@ -95,6 +95,18 @@ func TestADatasetIsWhereverABytOfItWent(t *testing.T) {
 	if got := r.Slices(); !slices.Equal(got, []string{"claims", "claims/q3"}) {
 		t.Error(got)
 	}
+}
+
+func TestAReleaseIsToldWithItsPersonAndAReleaseOfNothingIsFound(t *testing.T) {
+	release := step{body: &burst.Release{Name: "model", Digest: "sha256:m", Reason: "reviewed"}, actor: "user:dpo"}
+	stays, f := fold(t, append(good(), release)...).Where("claims")
+	if len(f) != 0 || !strings.Contains(stays[1].Note, "released by user:dpo in entry 23 (reviewed)") {
+		t.Error(stays, texts(f))
+	}
+	hold(t, map[string]broken{
+		"a release twice": {append(good(), release, release), "where", "which no earlier entry shows in quarantine"},
+		"never came back": {append(without(t, "artefact", 0), release), "serves", "user:dpo released model, sha256:m"},
+	})
 }
 
 func TestTeardownIsToldStepByStep(t *testing.T) {
@@ -217,6 +229,7 @@ func TestARefusalIsCountedByItsRuleAndNoViolation(t *testing.T) {
 	}
 	steps := slices.Concat([]step{lawful}, asked("c-8"), asked("c-9"), good()[1:5], []step{
 		{body: &burst.Unproven{Attempt: 1, Why: "wrong nonce"}},
+		{body: &burst.Turned{Reason: "receipt", Why: "not in the tree"}},
 		good()[5],
 		{body: &burst.Denied{Verdict: residency.Verdict{Missing: []string{"class"}, RulesDigest: "r", PlacesDigest: "p"}}}},
 		good()[6:])
@@ -225,7 +238,8 @@ func TestARefusalIsCountedByItsRuleAndNoViolation(t *testing.T) {
 		t.Error(texts(f))
 	}
 	want := map[string][2]int{"create/rule/eu-only": {2, 4}, "create/price/unknown": {2, 2},
-		"evidence/evidence/wrong nonce": {1, 1}, "read/missing fact/class": {1, 1}}
+		"evidence/evidence/wrong nonce": {1, 1}, "read/missing fact/class": {1, 1},
+		"serve/turned away/receipt": {1, 1}}
 	for _, d := range all {
 		key := d.Stage + "/" + d.Kind + "/" + d.Name
 		if got := [2]int{d.Refusals, d.Offers}; got != want[key] {

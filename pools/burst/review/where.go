@@ -1,6 +1,7 @@
 package review
 
 import (
+	"fmt"
 	"strings"
 )
 
@@ -35,7 +36,7 @@ func (r *Review) Where(name string) ([]Stay, []Finding) {
 		for _, a := range l.artefacts {
 			stays = append(stays, Stay{What: a.Name + ", made from " + l.request.Job.Slice, Claim: l.claim,
 				Place: "site " + l.request.Site, Bytes: a.Bytes, First: a.Mark, Last: a.Mark,
-				Note: "in quarantine, class " + a.Class + ", " + a.Digest})
+				Note: a.note()})
 		}
 		for _, w := range l.windows {
 			if s := l.serve(w); s.State == Violation {
@@ -45,6 +46,15 @@ func (r *Review) Where(name string) ([]Stay, []Finding) {
 		found = append(found, l.findings...)
 	}
 	return stays, found
+}
+
+// note says what became of an artefact at the site.
+func (a artefact) note() string {
+	what := ", class " + a.Class + ", " + a.Digest
+	if !a.released.is() {
+		return "in quarantine" + what
+	}
+	return fmt.Sprintf("released by %s in entry %d (%s)%s", a.by, a.released.Index, a.why, what)
 }
 
 // stays are the places the slice of one burst was sent to, one for each grant.
