@@ -178,6 +178,14 @@ func FuzzDecodeManifest(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(b)
+	m, err := manifest("a", "b/c").With(made())
+	if err != nil {
+		f.Fatal(err)
+	}
+	if b, err = m.Encode(); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		m, err := residency.DecodeManifest(b)
 		if err != nil {

@@ -29,7 +29,7 @@ type claim struct {
 }
 
 // format turns the CSV files of a world into Parquet.
-func (w *world) format(t *testing.T, format string) {
+func (w *world) format(t testing.TB, format string) {
 	t.Helper()
 	if w.set.Table = layout(format); format == "csv" {
 		return
@@ -49,7 +49,7 @@ func (w *world) format(t *testing.T, format string) {
 		}
 		var b bytes.Buffer
 		err = parquet.Write(&b, claims, parquet.KeyValueMetadata("canary-key", "canary-value"),
-			parquet.CreatedBy("canary-writer", "1", "x"), parquet.MaxRowsPerRowGroup(25),
+			parquet.CreatedBy("canary-writer", "1", "x"), parquet.MaxRowsPerRowGroup(max(25, int64(len(claims))/4)),
 			parquet.BloomFilters(parquet.SplitBlockFilter(10, "member")))
 		if err != nil {
 			t.Fatal(err)
@@ -58,7 +58,7 @@ func (w *world) format(t *testing.T, format string) {
 	}
 }
 
-func toClaim(t *testing.T, r []string) claim {
+func toClaim(t testing.TB, r []string) claim {
 	t.Helper()
 	born, err := time.Parse(time.DateOnly, r[1])
 	age, err2 := strconv.ParseInt(r[2], 10, 64)

@@ -247,3 +247,21 @@ func TestASliceTakesThePartitionsItNames(t *testing.T) {
 		t.Errorf("files as they are: %q", names(b))
 	}
 }
+
+func TestAnotherFilesystemIsNotRead(t *testing.T) {
+	w := newWorld(t)
+	dir := filepath.Join(w.dir, "data/claims/2025-q3/dir")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=1m"); err != nil {
+		t.Skipf("mount: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	w.put(t, "claims/2025-q3/dir/part-2.csv", w.rows(0, 5))
+	refused(t, w, "directory dir lies on another filesystem")
+}

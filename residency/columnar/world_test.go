@@ -34,7 +34,7 @@ func layout(format string) *residency.Layout {
 }
 
 // newWorld lays out two CSV files of 60 rows each.
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{dir: t.TempDir()}
 	w.set = residency.Dataset{ID: "claims", Title: "Claims", Owner: "claims-office", Class: residency.Special,
@@ -74,7 +74,7 @@ func (w *world) rows(from, n int) string {
 }
 
 // put writes a file below the data directory.
-func (w *world) put(t *testing.T, name, text string) {
+func (w *world) put(t testing.TB, name, text string) {
 	t.Helper()
 	path := filepath.Join(w.dir, "data", name)
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -86,7 +86,7 @@ func (w *world) put(t *testing.T, name, text string) {
 }
 
 // store opens the site's slices in one of several directories.
-func (w *world) store(t *testing.T, dir string) *columnar.Store {
+func (w *world) store(t testing.TB, dir string) *columnar.Store {
 	t.Helper()
 	key, err := columnar.ReadKey(filepath.Join(w.dir, "key"))
 	if err != nil {
@@ -101,7 +101,7 @@ func (w *world) store(t *testing.T, dir string) *columnar.Store {
 }
 
 // build builds the one slice into a fresh directory.
-func (w *world) build(t *testing.T) (columnar.Built, error) {
+func (w *world) build(t testing.TB) (columnar.Built, error) {
 	t.Helper()
 	w.set.Slices = []residency.SliceSpec{w.spec}
 	dir := fmt.Sprintf("slices-%d", len(glob(t, w.dir, "slices-*")))
@@ -109,7 +109,7 @@ func (w *world) build(t *testing.T) (columnar.Built, error) {
 }
 
 // must builds it, and it is there.
-func (w *world) must(t *testing.T) columnar.Built {
+func (w *world) must(t testing.TB) columnar.Built {
 	t.Helper()
 	b, err := w.build(t)
 	if err != nil {
@@ -118,7 +118,7 @@ func (w *world) must(t *testing.T) columnar.Built {
 	return b
 }
 
-func glob(t *testing.T, dir, pattern string) []string {
+func glob(t testing.TB, dir, pattern string) []string {
 	t.Helper()
 	names, err := filepath.Glob(filepath.Join(dir, pattern))
 	if err != nil {
