@@ -14,11 +14,13 @@ import (
 
 	"golang.org/x/mod/sumdb/note"
 
+	"github.com/burstctl/burstctl/configs"
 	"github.com/burstctl/burstctl/configs/keys"
 	"github.com/burstctl/burstctl/configs/rules"
 	"github.com/burstctl/burstctl/pools/cloud/catalog"
 	"github.com/burstctl/burstctl/pools/onprem/edge"
 	"github.com/burstctl/burstctl/residency"
+	"github.com/burstctl/burstctl/residency/columnar"
 	"github.com/burstctl/burstctl/residency/places"
 	"github.com/burstctl/burstctl/scenarios/claims"
 	"github.com/burstctl/burstctl/scenarios/traces"
@@ -48,8 +50,8 @@ func buildHouse(dir string) error {
 	if err != nil {
 		return err
 	}
-	configs := func(d string) error { return buildConfigs(d, payload) }
-	for _, step := range []func(string) error{buildPlaces, buildLaw, buildData, configs} {
+	written := func(d string) error { return buildConfigs(d, payload) }
+	for _, step := range []func(string) error{buildPlaces, buildLaw, buildData, written, buildSlices} {
 		if err := step(dir); err != nil {
 			return fmt.Errorf("build demo: %w", err)
 		}
@@ -93,6 +95,56 @@ func buildData(dir string) error {
 		return err
 	}
 	return claims.Write(filepath.Join(dir, "data"), demoSeed)
+}
+
+// buildSlices makes what the site serves of the claims, with a key of its own.
+func buildSlices(dir string) error {
+	if _, err := columnar.NewKey(filepath.Join(dir, "keys", "edge-hq", "pseudonym.key")); err != nil {
+		return err
+	}
+	_, err := eachSlice(dir, (*columnar.Store).Build)
+	return err
+}
+
+// eachSlice does something with every slice of a house, in the catalogue's order.
+func eachSlice(dir string, do func(*columnar.Store, residency.Dataset, residency.SliceSpec) (columnar.Built, error),
+) (all []columnar.Built, err error) {
+	sets, err := configs.ReadCatalogue(filepath.Join(dir, "catalogue.yaml"))
+	if err != nil {
+		return nil, err
+	}
+	key, err := columnar.ReadKey(filepath.Join(dir, "keys", "edge-hq", "pseudonym.key"))
+	if err != nil {
+		return nil, err
+	}
+	s, err := columnar.OpenStore(filepath.Join(dir, "data"), filepath.Join(dir, "slices"), key, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	for _, d := range sets {
+		for _, spec := range d.Slices {
+			b, err := do(s, d, spec)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, b)
+		}
+	}
+	return all, nil
+}
+
+// madeOf tells, for people, what the slices that are made were made of.
+func madeOf(dir string) (lines []string, err error) {
+	all, err := eachSlice(dir, (*columnar.Store).Held)
+	for _, b := range all {
+		if m := b.Manifest.Made; m.Derived {
+			lines = append(lines, fmt.Sprintf("slice %s is made on site: %d columns of %d rows; %s by code; "+
+				"at least %d rows for each %s", b.Manifest.Slice, len(m.Columns), m.Rows,
+				strings.Join(m.Pseudonymised, ", "), m.SmallestGroup, strings.Join(m.Groups, " and ")))
+		}
+	}
+	return lines, err
 }
 
 // buildPayload puts the training program together: this very binary and what

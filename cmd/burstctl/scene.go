@@ -99,6 +99,13 @@ func (p *play) open(conf configs.Controller, isolated bool) error {
 		"places, prices and the load of the GPUs are real, from dated tables",
 		"no cloud is called: its machines are processes of this one's, "+nodes,
 		fmt.Sprintf("the claims table is synthetic, made from seed %d: no person is in it", demoSeed))
+	made, err := madeOf(p.dir)
+	if err != nil {
+		return err
+	}
+	for _, line := range made {
+		p.story.say(opening, "edge:hq", line)
+	}
 	p.story.say(opening, "demo", "NATS with JetStream runs at "+conf.NATS.URL+", TLS, one user per edge")
 	return nil
 }
@@ -354,7 +361,7 @@ func quoted(s string) string {
 
 // tidy drops what is big and not evidence.
 func (p *play) tidy() {
-	for _, d := range []string{"data", "payloads", "nodes"} {
+	for _, d := range []string{"data", "slices", "payloads", "nodes"} {
 		os.RemoveAll(filepath.Join(p.dir, d))
 	}
 }

@@ -148,6 +148,7 @@ func TestTheDemoReadsAsAStory(t *testing.T) {
 	rest := out
 	for _, want := range []string{
 		"0  The house opens", "no cloud is called", "the claims table is synthetic",
+		"slice claims/2025-q3-pseudonymised is made on site: ",
 		"1  The site fills up", "Friday 2017-10-20", "from jobs to utilisation: ", "SATURATED",
 		"by the rule: utilisation ≥ 85 %",
 		"2  A job that waits", `signed request of site hq for job "high-cost-model"`, "CloudEvent over JetStream",
@@ -175,7 +176,7 @@ func TestTheDemoReadsAsAStory(t *testing.T) {
 	if err != nil || len(states) != 1 {
 		t.Fatalf("states: %v, %v", states, err)
 	}
-	for _, dropped := range []string{"data", "payloads", "nodes"} {
+	for _, dropped := range []string{"data", "slices", "payloads", "nodes"} {
 		if _, err := os.Stat(filepath.Join(states[0], dropped)); !os.IsNotExist(err) {
 			t.Errorf("%s is left without --keep: %v", dropped, err)
 		}

@@ -161,11 +161,14 @@ func TestAMissingSliceIsNamedAndItsJobWaits(t *testing.T) {
 		t.Errorf("a job for a slice nobody knows: exit %d, %d jobs entered", code, h.kinds()["job-submitted"])
 	}
 	clearly(t, errs, "BRS-1104", `"claims/2031-q1"`)
-	held, away := filepath.Join(h.dir, "data/claims/2025-q3-pseudonymised"), filepath.Join(h.dir, "away")
+	held, away := filepath.Join(h.dir, "data/claims/2025-q3"), filepath.Join(h.dir, "away")
 	if err := os.Rename(held, away); err != nil {
 		t.Fatal(err)
 	}
-	h.fails(t, h.startEdge(t), "BRS-1104", "hold slice claims/2025-q3-pseudonymised: ")
+	h.fails(t, h.startEdge(t), "BRS-1104", "hold slice claims/2025-q3: ")
+	if err := os.Rename(away, held); err != nil {
+		t.Fatal(err)
+	}
 
 	// The edge's own catalogue does not name it: the job waits, and the edge says so once.
 	h.fill(t, []string{"catalogue: catalogue.yaml", "catalogue: mine.yaml"}, "edge.yaml")
@@ -178,9 +181,6 @@ func TestAMissingSliceIsNamedAndItsJobWaits(t *testing.T) {
 	}
 	if n := len(h.logged(t, "edge-connector", "BRS-")); n != 1 {
 		t.Errorf("the edge said it %d times", n)
-	}
-	if err := os.Rename(away, held); err != nil {
-		t.Fatal(err)
 	}
 	h.fill(t, []string{"catalogue: mine.yaml", "catalogue: catalogue.yaml"}, "edge.yaml")
 	edge = h.startEdge(t)

@@ -4,16 +4,14 @@
 // # Synthetic, and said so
 //
 // Every row is drawn from a seeded generator. No person, insurer or hospital is
-// in it; the distributions are plausible and nothing more. Two slices come from
-// the same rows: the full one names a (made-up) member, birth date and postcode,
-// the pseudonymised one has a keyed code, an age band and a region instead.
+// in it; the distributions are plausible and nothing more. The table names a
+// (made-up) member, birth date and postcode, and has an age band and a region
+// beside them: what the site makes a slice of, without the names, is said in its
+// catalogue.
 package claims
 
 import (
-	"crypto/hmac"
-	"crypto/sha256"
 	"encoding/csv"
-	"encoding/hex"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -22,17 +20,14 @@ import (
 	"strconv"
 )
 
-// Rows is how many claims each file of a slice holds.
+// Rows is how many claims each file holds.
 const Rows = 12_000
 
-// Files is how many files a slice has.
+// Files is how many files there are.
 const Files = 3
 
-var (
-	facts        = []string{"diagnosis", "stay_days", "prior_claims", "amount_eur", "high_cost"}
-	fullHeader   = append([]string{"member", "born", "postcode"}, facts...)
-	pseudoHeader = append([]string{"code", "age_band", "region"}, facts...)
-)
+var header = []string{"member", "born", "postcode", "age_band", "region", "diagnosis", "stay_days", "prior_claims",
+	"amount_eur", "high_cost"}
 
 // claim is one made-up row.
 type claim struct {
@@ -54,46 +49,31 @@ func draw(r *rand.Rand) claim {
 	return c
 }
 
-// Write makes both slices below dir, as claims/2025-q3 and
-// claims/2025-q3-pseudonymised. The same seed writes the same bytes.
+// Write makes the table below dir, as claims/2025-q3. The same seed writes the
+// same bytes.
 func Write(dir string, seed uint64) error {
-	key := sha256.Sum256(binarySeed(seed))
 	for n := range Files {
-		name := fmt.Sprintf("part-%03d.csv", n)
 		r := rand.New(rand.NewPCG(seed, uint64(n)))
-		full, pseudo := [][]string{fullHeader}, [][]string{pseudoHeader}
+		rows := [][]string{header}
 		for range Rows {
-			c := draw(r)
-			full = append(full, c.full())
-			pseudo = append(pseudo, c.pseudonymised(key[:]))
+			rows = append(rows, draw(r).row())
 		}
-		for slice, rows := range map[string][][]string{"2025-q3": full, "2025-q3-pseudonymised": pseudo} {
-			if err := write(filepath.Join(dir, "claims", slice, name), rows); err != nil {
-				return fmt.Errorf("write synthetic claims: %w", err)
-			}
+		if err := write(filepath.Join(dir, "claims", "2025-q3", fmt.Sprintf("part-%03d.csv", n)), rows); err != nil {
+			return fmt.Errorf("write synthetic claims: %w", err)
 		}
 	}
 	return nil
 }
 
-func binarySeed(seed uint64) []byte { return []byte("pseudonym key " + strconv.FormatUint(seed, 10)) }
-
-func (c claim) full() []string {
-	return row(fmt.Sprintf("M%07d", c.member), fmt.Sprintf("%04d-06-15", 2025-c.age), strconv.Itoa(c.postcode), c)
-}
-
-// pseudonymised replaces what names a person: a keyed code for the member, a
-// band of ten years for the birth date, the first digit of the postcode.
-func (c claim) pseudonymised(key []byte) []string {
-	mac := hmac.New(sha256.New, key)
-	fmt.Fprintf(mac, "M%07d", c.member)
-	code := hex.EncodeToString(mac.Sum(nil)[:8])
-	return row(code, strconv.Itoa(c.age/10*10), strconv.Itoa(c.postcode/10_000), c)
-}
-
-func row(who, when, where string, c claim) []string {
-	return []string{who, when, where, strconv.Itoa(c.diagnosis), strconv.Itoa(c.stay), strconv.Itoa(c.prior),
-		strconv.Itoa(c.amount), strconv.Itoa(c.high)}
+// row writes a claim out: a band of ten years beside the birth date, the first
+// digit of the postcode as the region.
+func (c claim) row() []string {
+	out := []string{fmt.Sprintf("M%07d", c.member), fmt.Sprintf("%04d-06-15", 2025-c.age)}
+	for _, n := range []int{c.postcode, c.age / 10 * 10, c.postcode / 10_000, c.diagnosis, c.stay, c.prior, c.amount,
+		c.high} {
+		out = append(out, strconv.Itoa(n))
+	}
+	return out
 }
 
 func write(path string, rows [][]string) error {
