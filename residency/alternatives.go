@@ -2,6 +2,7 @@ package residency
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -9,9 +10,10 @@ import (
 // Alternative is something near a refused question that would be permitted. It
 // is only supposed: what it names still has to be proven.
 type Alternative struct {
-	Change string    `json:"change"` // what differs: "place", "slice", "purpose" or "proof"
-	To     string    `json:"to"`     // the slice, purpose or level instead; "" if only the place differs
-	At     []Address `json:"at"`     // where, nearest first; the place asked for, if that is permitted
+	Change string    `json:"change"`         // what differs: "place", "slice", "purpose" or "proof"
+	To     string    `json:"to"`             // the slice, purpose or level instead; "" if only the place differs
+	At     []Address `json:"at"`             // where, nearest first; the place asked for, if that is permitted
+	With   string    `json:"with,omitempty"` // of a slice, what it leaves out; set by who knows, as SliceSpec.Cuts says it
 }
 
 // String says it in words, with three places at most.
@@ -27,7 +29,34 @@ func (a Alternative) String() string {
 	if a.Change == "place" {
 		return "another place: " + where
 	}
-	return "another " + a.Change + ": " + a.To + ", at " + where
+	to := a.To
+	if a.With != "" {
+		to += " (" + a.With + ")"
+	}
+	return "another " + a.Change + ": " + to + ", at " + where
+}
+
+// Cuts says in words what the slice leaves out of its version: columns, rows,
+// partitions, small groups. It is "" if that is nothing.
+func (s SliceSpec) Cuts() string {
+	var cuts []string
+	add := func(head string, what []string) {
+		if len(what) > 0 {
+			cuts = append(cuts, head+strings.Join(what, ", "))
+		}
+	}
+	if s.Columns != nil {
+		add("without ", s.Columns.Drop)
+		add("pseudonyms for ", s.Columns.Pseudonymise)
+	}
+	add("only ", s.Partitions)
+	if s.Rows != "" {
+		cuts = append(cuts, "rows with "+s.Rows)
+	}
+	if k := s.KAnonymity; k != nil {
+		cuts = append(cuts, fmt.Sprintf("%d or more alike in %s", k.K, strings.Join(k.Columns, ", ")))
+	}
+	return strings.Join(cuts, "; ")
 }
 
 // Alternatives lists what would be permitted instead of s, with one thing
@@ -39,7 +68,7 @@ func (r *Rules) Alternatives(t *Table, c *Catalogue, s Supposed) []Alternative {
 	found := []Alternative{}
 	try := func(change, to string, other Supposed) {
 		if at := ready.near(other, s.At); len(at) > 0 {
-			found = append(found, Alternative{change, to, at})
+			found = append(found, Alternative{Change: change, To: to, At: at})
 		}
 	}
 	try("place", "", s)
@@ -60,7 +89,7 @@ func (r *Rules) Alternatives(t *Table, c *Catalogue, s Supposed) []Alternative {
 	for l := s.Level + 1; l <= L4 && s.Level > L0; l++ {
 		other := s
 		if other.Level = l; ready.Allows(other) {
-			found = append(found, Alternative{"proof", l.String(), []Address{s.At}})
+			found = append(found, Alternative{Change: "proof", To: l.String(), At: []Address{s.At}})
 			break
 		}
 	}

@@ -135,3 +135,44 @@ func TestTheIndexLeavesOutNothingThatHoldsOrErrs(t *testing.T) {
 	}
 	t.Logf("of %d policies %d were evaluated", asked, evaluated)
 }
+
+// FuzzIndex asks whatever rules parse with and without the index.
+func FuzzIndex(f *testing.F) {
+	for _, text := range slicing {
+		f.Add(strings.Replace(text, " all ", " (principal, action, resource) ", 1))
+	}
+	tab, _ := shipped(f)
+	f.Fuzz(func(t *testing.T, text string) {
+		r, err := ParseRules(map[string][]byte{"a.cedar": []byte(`@id("r") @title("t") @basis("b") ` + text)})
+		if err != nil {
+			return
+		}
+		y := r.Ready(tab)
+		for _, s := range asked {
+			at := y.places[s.At]
+			q := s.question(at.place)
+			q.country = at.country
+			want, why := whole(r, q)
+			got, d := r.index.about(&q).evaluate(&q, at.record)
+			if got != want || !slices.Equal(told(d), why) || y.Allows(s) != want {
+				t.Errorf("%+v: allowed %t by %v, without the index %t by %v", s, got, told(d), want, why)
+			}
+		}
+	})
+}
+
+// asked are questions that differ in what the rules above look at.
+var asked = func() (all []Supposed) {
+	for i, at := range []string{"aws/eu-central-1", "aws/us-east-1", "aws/eu-central-1/eu-central-1-waw-1"} {
+		for class := Public; class <= SiteOnly; class++ {
+			for level := L0; level <= L4; level++ {
+				s := Slice{Name: "claims/q3", Dataset: []string{"claims", "x", "a"}[i], Class: class, Origin: "DE",
+					Pseudonymised: i == 0, Basis: "contract", Purposes: []string{"model-training"}}
+				a, _ := ParseAddress(at)
+				all = append(all, Supposed{At: a, Level: level,
+					Ask: Ask{Slice: s, Purpose: "model-training", Team: "fraud", Site: []string{"hq", "b"}[i%2]}})
+			}
+		}
+	}
+	return all
+}()

@@ -228,3 +228,36 @@ func TestANaiveSecondOpinionAgreesOnRandomQuestions(t *testing.T) {
 	}
 	t.Logf("%d random questions of %d sets of rules: agreed on each, %d allowed", asked, len(sets), allowed)
 }
+
+// TestOrderNeverMattersAndARuleOnlyAddsItsOwnEffect shuffles rules, and adds
+// one: a permit never takes away, a forbid never gives.
+func TestOrderNeverMattersAndARuleOnlyAddsItsOwnEffect(t *testing.T) {
+	b, err := os.ReadFile("places/table.csv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tab, err := residency.ParseTable(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := dice{rand.New(rand.NewPCG(3, 4)), tab.Places()}
+	for range 100 {
+		list := strings.SplitAfter(strings.TrimSuffix(d.rules(2+d.IntN(8)), "\n"), ";\n")
+		list[len(list)-1] += "\n"
+		shuffled := slices.Clone(list)
+		d.Shuffle(len(list), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
+		fewer := list[:len(list)-1]
+		whole, other := rules(t, strings.Join(list, "")), rules(t, strings.Join(shuffled, ""))
+		before, last := rules(t, strings.Join(fewer, "")), whole.List()[len(list)-1]
+		for range 100 {
+			s := d.question()
+			is, was := whole.Suppose(tab, s).Allowed, before.Suppose(tab, s).Allowed
+			if other.Suppose(tab, s).Allowed != is {
+				t.Fatalf("%+v: allowed %t, not so in another order:\n%s", s, is, list)
+			}
+			if last.Effect == "permit" && was && !is || last.Effect == "forbid" && !was && is {
+				t.Fatalf("%+v: allowed %t, with one %s more %t:\n%s", s, was, last.Effect, is, list)
+			}
+		}
+	}
+}

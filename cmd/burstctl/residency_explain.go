@@ -11,6 +11,7 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/spf13/cobra"
 
+	"github.com/burstctl/burstctl/configs"
 	"github.com/burstctl/burstctl/configs/frame"
 	"github.com/burstctl/burstctl/residency"
 	"github.com/burstctl/burstctl/residency/review"
@@ -49,6 +50,9 @@ func residencyExplain() *cobra.Command {
 				return frame.Wrap(frame.SliceMissing, fmt.Errorf("explain request: %w", err), "")
 			}
 			e := explained{f.Defaults, r.Explain(t, catalogue, s)}
+			if err = e.cuts(l.catalogue); err != nil {
+				return err
+			}
 			err = frame.Print(c.OutOrStdout(), frame.FormatOf(c), "Explanation", e, e.print)
 			if err == nil && !e.Verdict.Allowed {
 				err = &frame.Problem{Code: frame.ResidencyDenied, What: "explain request", Err: errors.New("it is refused"),
@@ -70,6 +74,27 @@ func residencyExplain() *cobra.Command {
 		c.Flags().StringVar(f.to, name, "", f.use)
 	}
 	return c
+}
+
+// cuts says of each slice among the alternatives what it leaves out.
+func (e explained) cuts(catalogue string) error {
+	if catalogue == "" {
+		return nil
+	}
+	ds, err := configs.ReadCatalogue(catalogue)
+	if err != nil {
+		return frame.Wrap(frame.BadCatalogue, err, "")
+	}
+	for i, a := range e.Alternatives {
+		for _, d := range ds {
+			for _, s := range d.Slices {
+				if a.Change == "slice" && s.Name == a.To {
+					e.Alternatives[i].With = s.Cuts()
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // request is a request file: a case without an answer, and facts of slices
