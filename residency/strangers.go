@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/cedar-policy/cedar-go/types"
 	"github.com/cedar-policy/cedar-go/x/exp/ast"
 )
 
@@ -38,6 +39,33 @@ func (r *Rules) Literals() []Literal {
 		return strings.Compare(a.Rule+"\x00"+a.Fact+"\x00"+a.Value, b.Rule+"\x00"+b.Fact+"\x00"+b.Value)
 	})
 	return slices.Compact(all)
+}
+
+// Samples lists, for every pattern that a rule holds a fact against, a value
+// that fits it: "train-x" for like "train-*".
+func (r *Rules) Samples() []Literal {
+	if r == nil {
+		return nil
+	}
+	var all []Literal
+	for i, p := range r.set {
+		for _, part := range parts((*ast.Policy)(p.p.AST())) {
+			ast.Inspect(ast.NewNode(part), func(n ast.IsNode) bool {
+				if like, ok := n.(ast.NodeTypeLike); ok && factOf(like.Arg) != "" {
+					all = append(all, Literal{r.list[i].ID, factOf(like.Arg), fitting(like.Value)})
+				}
+				return true
+			})
+		}
+	}
+	return all
+}
+
+// fitting is a value that fits a pattern: an "x" for each star.
+func fitting(p types.Pattern) string {
+	text := strings.Trim(string(p.MarshalCedar()), `"`)
+	star := strings.ReplaceAll(strings.ReplaceAll(text, `\*`, "\x00"), "*", "x")
+	return strings.ReplaceAll(star, "\x00", "*")
 }
 
 // comparisons are what one node compares with literals.

@@ -37,11 +37,12 @@ func (m Matrix) WriteCSV(w io.Writer) error {
 const maxDrawn = 300
 
 // cell is what a drawing shows of one slice and purpose in one country: at how
-// many of its places a node may be created, at how many one proven at some level
+// many of its places a node may be created, at which one proven at some level
 // may read, and the lowest such level.
 type cell struct {
-	planned, read, of int
-	lowest            residency.Level
+	planned, of int
+	read        map[int]bool // by the number of the place
+	lowest      residency.Level
 }
 
 // strip is one row of a drawing.
@@ -65,7 +66,7 @@ func (m Matrix) strips() []*strip {
 		for i, p := range m.Space.Places {
 			c := s.cells[p.Country]
 			if c == nil {
-				c = &cell{}
+				c = &cell{read: map[int]bool{}}
 				s.cells[p.Country] = c
 			}
 			switch allowed := l.row.Allows(i); {
@@ -73,10 +74,11 @@ func (m Matrix) strips() []*strip {
 				if c.of++; allowed {
 					c.planned++
 				}
-			case allowed && (c.lowest == residency.L0 || l.Level < c.lowest):
-				c.lowest, c.read = l.Level, 1
-			case allowed && l.Level == c.lowest:
-				c.read++
+			case allowed:
+				if c.lowest == residency.L0 || l.Level < c.lowest {
+					c.lowest = l.Level
+				}
+				c.read[i] = true
 			}
 		}
 	}
@@ -138,18 +140,18 @@ func (m Matrix) WriteSVG(w io.Writer) error {
 func (c *cell) draw(w io.Writer, x, y, size int, name string) {
 	class, some := "n", ""
 	switch {
-	case c.read > 0:
+	case len(c.read) > 0:
 		class = "r"
 	case c.planned > 0:
 		class = "p"
 	}
-	if n := max(c.read, c.planned); n > 0 && n < c.of {
+	if n := max(len(c.read), c.planned); n > 0 && n < c.of {
 		some = " s"
 	}
-	title := fmt.Sprintf("%s: planned at %d of %d places, read at %d from %v", name, c.planned, c.of, c.read, c.lowest)
+	title := fmt.Sprintf("%s: planned at %d of %d places, read at %d", name, c.planned, c.of, len(c.read))
 	fmt.Fprintf(w, "<rect class=\"%s%s\" x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\"><title>%s</title></rect>\n", class,
 		some, x, y, size, size, html.EscapeString(title))
-	if c.read > 0 {
+	if len(c.read) > 0 {
 		fmt.Fprintf(w, "<text class=\"l\" x=\"%d\" y=\"%d\">%v</text>\n", x+3, y+12, c.lowest)
 	}
 }

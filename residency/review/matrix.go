@@ -29,7 +29,8 @@ type Space struct {
 const Other = "other"
 
 // SpaceOf is everything in the catalogue and the table, and every team, site,
-// purpose and trust that one of these rules names, with one that none names.
+// purpose and trust that one of these rules names, or one that fits its pattern,
+// with one that none names.
 func SpaceOf(t *residency.Table, c *residency.Catalogue, rules ...*residency.Rules) (Space, error) {
 	s := Space{Levels: []residency.Level{residency.L0, residency.L1, residency.L2, residency.L3, residency.L4},
 		Places: t.Places()}
@@ -38,7 +39,7 @@ func SpaceOf(t *residency.Table, c *residency.Catalogue, rules ...*residency.Rul
 		named[fact] = map[string]bool{}
 	}
 	for _, r := range rules {
-		for _, l := range r.Literals() {
+		for _, l := range slices.Concat(r.Literals(), r.Samples()) {
 			if named[l.Fact] != nil && l.Value != "claimed" {
 				named[l.Fact][l.Value] = true
 			}
@@ -56,7 +57,8 @@ func SpaceOf(t *residency.Table, c *residency.Catalogue, rules ...*residency.Rul
 	}
 	maps.Copy(purposes, named["purpose"])
 	axis := func(names map[string]bool) []string {
-		return slices.Compact(append(slices.Sorted(maps.Keys(names)), Other))
+		names[Other] = true
+		return slices.Sorted(maps.Keys(names))
 	}
 	s.Purposes, s.Teams, s.Sites = axis(purposes), axis(named["principal"]), axis(named["site"])
 	if s.Trusts = axis(named["trust"]); len(s.Slices) == 0 || len(s.Places) == 0 {

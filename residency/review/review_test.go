@@ -73,7 +73,7 @@ func TestTheMatrixAnswersAsTheRulesDo(t *testing.T) {
 	r, tab, c := parsed(t, text), shipped(t), catalogue(t, 6)
 	m := reached(t, r, tab, c)
 	got := strings.Join(m.Space.Teams, " ") + "; " + strings.Join(m.Space.Trusts, " ")
-	if got != "fraud other; weak other" {
+	if got != "fraud other; other weak" {
 		t.Errorf("teams and trusts are %s", got)
 	}
 	for _, row := range m.Rows {
@@ -142,6 +142,19 @@ func TestASentenceThatSaysNothingIsRefused(t *testing.T) {
 	}
 	if _, _, err := m.Counter(review.Never{}); err == nil {
 		t.Error("the zero Never is held")
+	}
+}
+
+func TestARuleThatGoesByAPatternIsAskedOfANameThatFitsIt(t *testing.T) {
+	const byPattern = `@id("p") @title("t") @basis("b") permit (principal, action, resource)
+		when { context.purpose like "tr*ing" && context.site like "*-eu" };`
+	m := reached(t, parsed(t, byPattern), shipped(t), catalogue(t, 1))
+	n, err := review.ParseNever("purpose=trxing & site=x-eu & declared=false reaches US")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, count, err := m.Counter(n); err != nil || count == 0 {
+		t.Errorf("%d counter-examples, error %v", count, err)
 	}
 }
 
