@@ -1,6 +1,8 @@
 package review_test
 
 import (
+	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -10,6 +12,7 @@ import (
 	"github.com/burstctl/burstctl/pools/burst"
 	"github.com/burstctl/burstctl/pools/burst/review"
 	"github.com/burstctl/burstctl/residency"
+	"github.com/burstctl/burstctl/residency/audit"
 )
 
 // found asks every question but weak, and returns what was found by question.
@@ -312,4 +315,37 @@ func TestAnEmptyLogHasCleanAnswers(t *testing.T) {
 			t.Errorf("%s: %s", question, text)
 		}
 	}
+}
+
+// BenchmarkAMillionEntries folds the entries of some 43,000 bursts and asks every question once.
+func BenchmarkAMillionEntries(b *testing.B) {
+	steps := good()[1:]
+	var leaves []audit.Leaf
+	for i, s := range steps {
+		body, err := json.Marshal(s.body)
+		if err != nil {
+			b.Fatal(err)
+		}
+		leaves = append(leaves, audit.Leaf{Entry: audit.Entry{V: 1, Code: burst.Kinds[s.body.Kind()].Code, Actor: s.actor,
+			Kind: s.body.Kind(), At: noon.Add(time.Duration(i) * time.Second), Body: body}})
+	}
+	for b.Loop() {
+		r := review.New(0)
+		for i := range 1_000_000 {
+			leaf := leaves[i%len(leaves)]
+			leaf.Index, leaf.Entry.Burst = int64(i), fmt.Sprintf("c-%d", i/len(leaves))
+			r.Add(leaf)
+		}
+		asked := time.Now()
+		if all, _ := r.Transfers(time.Time{}, time.Time{}); len(all) < 80_000 {
+			b.Fatal(len(all))
+		}
+		r.Serves()
+		r.Where("claims")
+		r.Teardowns("")
+		r.Denials()
+		r.Weak(residency.L2, 1)
+		b.ReportMetric(time.Since(asked).Seconds(), "s-to-ask")
+	}
+	b.ReportMetric(b.Elapsed().Seconds()/float64(b.N), "s-in-all")
 }
