@@ -113,6 +113,7 @@ func TestTheRealDocumentNamesSouthCentralUS(t *testing.T) {
 		"another nonce":   {func(x *residency.Expect) { x.Nonce = "20220419-072722" }, "nonce", ""},
 		"no nonce":        {func(x *residency.Expect) { x.Nonce = "" }, "nonce", ""},
 		"another machine": {func(x *residency.Expect) { x.Instance = expect.Instance }, "vmId", ""},
+		"no time of ours": {func(x *residency.Expect) { x.At = time.Time{} }, "time", ""},
 		"no key":          {func(x *residency.Expect) { x.NodeKey = "" }, "node key", ""},
 	} {
 		y := x
@@ -181,12 +182,18 @@ func TestDirectoriesOfCertificatesThatAreNone(t *testing.T) {
 		return b
 	}
 	root, between := read("azure/roots/DigiCert_Global_Root_G2.pem"), read("azure/intermediates/ms-rsa-tls-ca-01.pem")
-	leaf, err := os.ReadFile("testdata/azure-southcentralus-2022.pkcs7.b64")
+	message, err := os.ReadFile("testdata/azure-southcentralus-2022.pkcs7.b64")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for what, b := range map[string][]byte{"nothing": nil, "no PEM": leaf, "two in a file": append(bytes.Clone(root),
-		root...),
+	_, dir := document(t)
+	leaf, err := os.ReadFile(filepath.Join(dir, "..", "private", "azure-germanywestcentral.pem"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, b := range map[string][]byte{
+		"nothing": nil, "no PEM": message, "no authority": leaf, "two in a file": append(bytes.Clone(root),
+			root...),
 		"too large": append(bytes.Repeat([]byte{'\n'}, 20_000), root...)} {
 		fsys := fstest.MapFS{}
 		if b != nil {

@@ -189,6 +189,10 @@ func TestDocumentsThatAreRefused(t *testing.T) {
 		"expired in another time zone": {
 			message(strings.Replace(text, "17:59:00 -0000", "17:59:00 +0600", 1), []*x509.Certificate{leaf}, by), "expiresOn",
 		},
+		"expired before it was made": {
+			message(strings.NewReplacer("11:59", "12:04", "17:59", "12:01").Replace(text), []*x509.Certificate{leaf}, by),
+			"expiresOn",
+		},
 		"no expiry": {
 			message(strings.Replace(text, "expiresOn", "expires", 1), []*x509.Certificate{leaf}, by), "document",
 		},

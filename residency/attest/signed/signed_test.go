@@ -309,6 +309,20 @@ func TestAnObjectHasEachKeyOnce(t *testing.T) {
 	}
 }
 
+func TestBase64IsReadInOneSpelling(t *testing.T) {
+	for text, want := range map[string]string{"": "", "eA==": "x", "eHh4": "xxx", "eH\nh4": "xxx", "eHh4\r\n": "xxx"} {
+		if b, err := signed.Base64([]byte(text)); err != nil || string(b) != want {
+			t.Errorf("%q is read as %q, %v", text, b, err)
+		}
+	}
+	long := strings.Repeat("eHh4", 17_000)
+	for _, text := range []string{"eA", "eA=", "eB==", "eHh4 ", " eHh4", "e-_4", "eHh4=", "eA==eA==", long} {
+		if b, err := signed.Base64([]byte(text)); signed.Check(err) != "base64" {
+			t.Errorf("%q is read as %d bytes, %v", text[:min(8, len(text))], len(b), err)
+		}
+	}
+}
+
 func FuzzRead(f *testing.F) {
 	m, c := good(f)
 	f.Add(m.DER(f))
