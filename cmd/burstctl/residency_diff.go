@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strconv"
@@ -14,21 +15,22 @@ import (
 
 func residencyDiff() *cobra.Command {
 	var l law
-	var newPlaces string
+	var newPlaces, newCatalogue string
 	var accept bool
 	c := &cobra.Command{
 		Use:   "diff OLD [NEW]",
 		Short: "Say what other rules newly allow and newly deny; exit 3 if anything is newly allowed",
-		Long: "Diff asks two sets of rules everything prove asks, and says for what and where the answers differ. NEW is\n" +
-			"the rules that --rules names, if it is left out. With --new-places the second are asked over another table\n" +
-			"of places. Whatever is newly allowed ends in exit 3, unless --accept says that this is meant.",
+		Long: "Diff asks two sets of rules everything prove asks, and says for what and where the answers differ. NEW\n" +
+			"is the rules that --rules names, if it is left out. With --new-places and --new-catalogue the second are\n" +
+			"asked over another table of places and about another catalogue. Whatever is newly allowed ends in exit\n" +
+			"3, unless --accept says that this is meant.",
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(c *cobra.Command, args []string) error {
 			after := l.rules
 			if len(args) > 1 {
 				after = args[1]
 			}
-			d, err := l.diff(args[0], after, newPlaces)
+			d, err := l.diff(args[0], after, newPlaces, newCatalogue)
 			if err != nil {
 				return err
 			}
@@ -46,38 +48,32 @@ func residencyDiff() *cobra.Command {
 	}
 	l.flags(c)
 	c.Flags().StringVar(&newPlaces, "new-places", "", "table of places for the second rules (default: --places)")
+	c.Flags().StringVar(&newCatalogue, "new-catalogue", "", "catalogue for the second rules (default: --catalogue)")
 	c.Flags().BoolVar(&accept, "accept", false, "what is newly allowed is meant: do not exit 3")
 	return c
 }
 
 // diff reads both laws and compares them.
-func (l law) diff(before, after, newPlaces string) (review.Diff, error) {
-	oldRules, err := l.readRules(before)
-	if err != nil {
+func (l law) diff(before, after, newPlaces, newCatalogue string) (review.Diff, error) {
+	var was, is review.Law
+	var err error
+	if was, err = l.at(before); err != nil {
 		return review.Diff{}, err
 	}
-	newRules, err := l.readRules(after)
-	if err != nil {
+	l.places.Table = cmp.Or(newPlaces, l.places.Table)
+	l.catalogue = cmp.Or(newCatalogue, l.catalogue)
+	if is, err = l.at(after); err != nil {
 		return review.Diff{}, err
 	}
-	table, err := l.readPlaces()
-	if err != nil {
-		return review.Diff{}, err
-	}
-	newTable := table
-	if newPlaces != "" {
-		l.places.Table = newPlaces
-		if newTable, err = l.readPlaces(); err != nil {
-			return review.Diff{}, err
-		}
-	}
-	catalogue, err := l.readCatalogue(true)
-	if err != nil {
-		return review.Diff{}, err
-	}
-	d, err := review.Compare(review.Law{Rules: oldRules, Places: table}, review.Law{Rules: newRules, Places: newTable},
-		catalogue)
+	d, err := review.Compare(was, is)
 	return d, frame.Wrap(frame.BadCatalogue, err, "")
+}
+
+// at reads one law, with the rules at path.
+func (l law) at(path string) (review.Law, error) {
+	l.rules = path
+	r, t, c, err := l.read(true)
+	return review.Law{Rules: r, Places: t, Catalogue: c}, err
 }
 
 func printDiff(w io.Writer, d review.Diff) error {

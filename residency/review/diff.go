@@ -32,46 +32,83 @@ type Diff struct {
 	Denied  []Change `json:"newly_denied"`
 }
 
-// Digests name rules and the table they were asked over.
+// Digests name rules, the table they were asked over and the catalogue.
 type Digests struct {
-	Rules  string `json:"rules"`
-	Places string `json:"places"`
+	Rules     string `json:"rules"`
+	Places    string `json:"places"`
+	Catalogue string `json:"catalogue,omitempty"`
 }
 
-// Law is rules over a table.
+// Law is rules over a table, and the slices they are asked about.
 type Law struct {
-	Rules  *residency.Rules
-	Places *residency.Table
+	Rules     *residency.Rules
+	Places    *residency.Table
+	Catalogue *residency.Catalogue
 }
 
-// Compare asks both laws everything about the catalogue: each slice for each
-// purpose, team, site and trust that the catalogue or a rule of either names,
-// with one that none names, at each place of either table and each level.
-func Compare(before, after Law, c *residency.Catalogue) (Diff, error) {
+// Compare asks both laws everything: each slice of either catalogue for each
+// purpose, team, site and trust that a catalogue or a rule of either names, with
+// one that none names, at each place of either table and each level. A slice is
+// asked about as each law's own catalogue has it; one that it has not is refused.
+func Compare(before, after Law) (Diff, error) {
 	d := Diff{Old: before.digests(), New: after.digests(), Edited: edited(before.Rules, after.Rules),
 		Allowed: []Change{}, Denied: []Change{}}
-	space, err := SpaceOf(after.Places, c, before.Rules, after.Rules)
+	space, err := SpaceOf(after.Places, after.Catalogue, before.Rules, after.Rules)
 	if err != nil {
 		return d, err
 	}
+	old, err := SpaceOf(before.Places, before.Catalogue, before.Rules, after.Rules)
+	if err != nil {
+		return d, err
+	}
+	space.Purposes = slices.Compact(slices.Sorted(slices.Values(append(old.Purposes, space.Purposes...))))
 	for _, p := range before.Places.Places() {
 		if !slices.ContainsFunc(space.Places, func(o residency.Place) bool { return o.Address == p.Address }) {
 			space.Places = append(space.Places, p)
 		}
 	}
-	was, is := Reach(before.Rules, before.Places, space), Reach(after.Rules, after.Places, space)
+	then := space
+	then.Slices, space.Slices = alike(old.Slices, space.Slices)
+	was, is := Reach(before.Rules, before.Places, then), Reach(after.Rules, after.Places, space)
 	d.Asked = is.Asked
 	d.Allowed = changes(was, is, after)
 	d.Denied = changes(is, was, before)
 	for i, change := range d.Denied {
 		q := change.row.Supposed
+		q.Ask.Slice = space.Slices[slices.IndexFunc(space.Slices, named(q.Ask.Slice.Name))]
 		q.At = change.At[0]
 		d.Denied[i].Why = after.Rules.Suppose(after.Places, q).Why
 	}
 	return d, nil
 }
 
-func (l Law) digests() Digests { return Digests{l.Rules.Digest(), l.Places.Digest()} }
+// named finds a slice.
+func named(name string) func(residency.Slice) bool {
+	return func(s residency.Slice) bool { return s.Name == name }
+}
+
+// alike puts the slices of two catalogues in one order. One that a catalogue has
+// not is a name without facts there, which denies.
+func alike(a, b []residency.Slice) (as, bs []residency.Slice) {
+	names := map[string]bool{}
+	for _, s := range slices.Concat(a, b) {
+		names[s.Name] = true
+	}
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		of := func(list []residency.Slice) residency.Slice {
+			if i := slices.IndexFunc(list, named(name)); i >= 0 {
+				return list[i]
+			}
+			return residency.Slice{Name: name}
+		}
+		as, bs = append(as, of(a)), append(bs, of(b))
+	}
+	return as, bs
+}
+
+func (l Law) digests() Digests {
+	return Digests{l.Rules.Digest(), l.Places.Digest(), l.Catalogue.Digest()}
+}
 
 // changes lists what is allowed in more and not in less; law is that of more.
 func changes(less, more Matrix, law Law) []Change {

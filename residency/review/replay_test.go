@@ -8,6 +8,10 @@ import (
 	"github.com/burstctl/burstctl/residency/review"
 )
 
+func law(r *residency.Rules, t *residency.Table, c *residency.Catalogue) review.Law {
+	return review.Law{Rules: r, Places: t, Catalogue: c}
+}
+
 func TestARuleThatAllowsMoreIsSeenInTheDiffAndOneThatAllowsLessToo(t *testing.T) {
 	tab, c := shipped(t), catalogue(t, 6)
 	strict := parsed(t, text)
@@ -15,7 +19,7 @@ func TestARuleThatAllowsMoreIsSeenInTheDiffAndOneThatAllowsLessToo(t *testing.T)
 		permit (principal, action == Action::"create", resource)
 		when { context.class <= 2 && context.purpose == "teaching" };`)
 	compare := func(a, b *residency.Rules) review.Diff {
-		d, err := review.Compare(review.Law{Rules: a, Places: tab}, review.Law{Rules: b, Places: tab}, c)
+		d, err := review.Compare(law(a, tab, c), law(b, tab, c))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -39,11 +43,19 @@ func TestARuleThatAllowsMoreIsSeenInTheDiffAndOneThatAllowsLessToo(t *testing.T)
 	if d := compare(loose, loose); len(d.Allowed)+len(d.Denied)+len(d.Edited) != 0 {
 		t.Errorf("the same rules differ: %+v", d)
 	}
+	d, err := review.Compare(law(strict, tab, catalogue(t, 3)), law(strict, tab, c))
+	if err != nil || len(d.Denied) != 0 || len(d.Allowed) == 0 || d.Allowed[0].Slice != "ds-3/all" {
+		t.Errorf("with more slices: %+v, error %v", d, err)
+	}
+	d, err = review.Compare(law(strict, tab, c), law(strict, tab, catalogue(t, 3)))
+	if err != nil || len(d.Allowed) != 0 || len(d.Denied) == 0 || d.Denied[0].Slice != "ds-3/all" {
+		t.Errorf("with fewer slices: %+v, error %v", d, err)
+	}
 	without, err := tab.Without("EEA", "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err = review.Compare(review.Law{Rules: strict, Places: tab}, review.Law{Rules: strict, Places: without}, c)
+	d, err = review.Compare(law(strict, tab, c), law(strict, without, c))
 	if err != nil || len(d.Allowed) != 0 || len(d.Denied) == 0 {
 		t.Errorf("without the EEA: %d lines allowed, %d denied, error %v", len(d.Allowed), len(d.Denied), err)
 	}
@@ -63,14 +75,14 @@ func TestAReplayFindsFlipsAndTheGrantsThatStillLive(t *testing.T) {
 	over.Ended, gone.Expires = true, now
 	unknown := review.Past{Unknown: "no request"}
 	past := []review.Past{cleared, over, gone, unknown}
-	law := review.Law{Rules: parsed(t, text), Places: tab}
-	if r := review.Replay(law, past, now); r.Same != 3 || len(r.Flips) != 0 || len(r.Recall) != 0 || len(r.Unknown) != 1 {
+	in := law(parsed(t, text), tab, nil)
+	if r := review.Replay(in, past, now); r.Same != 3 || len(r.Flips) != 0 || len(r.Recall) != 0 || len(r.Unknown) != 1 {
 		t.Errorf("under the same law: %+v", r)
 	}
-	if law.Places, err = tab.Without("EEA", "DE"); err != nil {
+	if in.Places, err = tab.Without("EEA", "DE"); err != nil {
 		t.Fatal(err)
 	}
-	r := review.Replay(law, past, now)
+	r := review.Replay(in, past, now)
 	if r.Same != 0 || len(r.Flips) != 3 || len(r.Recall) != 1 || r.Recall[0].Rules[0] != "eu-only" {
 		t.Errorf("without Germany: %+v", r)
 	}
