@@ -112,3 +112,13 @@ func BenchmarkDecision(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkAnswer is the decision as the controller takes it, the place looked
+// up and every reason in words.
+func BenchmarkAnswer(b *testing.B) {
+	tab, _ := shipped(b)
+	asked, r := manyAsked(b, 10_000), manyRules(b, 1000)
+	for i := 0; b.Loop(); i++ {
+		r.Suppose(tab, asked[i%len(asked)])
+	}
+}
