@@ -173,6 +173,10 @@ func (d *daemon) openEngine(ctx context.Context, law perform.InForce) error {
 		UserData: pools.UserData{Control: advertise, CA: pin, Domain: d.conf.Domain},
 		Timing:   d.timing(), Logger: d.lg, Observe: d.observe,
 	})
+	if errors.Is(err, perform.ErrEdition) {
+		return frame.Wrap(frame.BadPlaces, err,
+			"put the newest signed table back; to return to old rows, sign them as a new edition")
+	}
 	if err != nil {
 		return frame.Wrap(frame.LogUnverified, err, "")
 	}

@@ -32,6 +32,7 @@ type (
 		Rules     string `json:"rules"`
 		Places    string `json:"places"`
 		Catalogue string `json:"catalogue"`
+		Edition   int    `json:"places_version,omitempty"` // of the table; 0 is not said
 	}
 	beat struct {
 		N int64 `json:"n"` // counts from 1 since the controller opened
@@ -70,7 +71,11 @@ func (e *Engine) Jobs() []Submitted {
 
 // foldHouse folds an entry about the house itself.
 func (e *Engine) foldHouse(leaf audit.Leaf) error {
-	if leaf.Entry.Kind != "job-submitted" {
+	switch leaf.Entry.Kind {
+	case "law":
+		return e.foldLaw(leaf)
+	case "job-submitted":
+	default:
 		return nil
 	}
 	var s Submitted
@@ -126,16 +131,21 @@ func (e *Engine) open() error {
 }
 
 func (e *Engine) enterLaw(actor string, in InForce) error {
-	return e.house("0501", "law", actor, law{in.Rules.Digest(), in.Places.Digest(), in.Catalogue.Digest()})
+	return e.house("0501", "law", actor, law{in.Rules.Digest(), in.Places.Digest(), in.Catalogue.Digest(),
+		in.Places.Version()})
 }
 
 // SetLaw puts other rules, places and catalogue in force. Grants they no
-// longer permit end now.
+// longer permit end now. An older edition of the place table is refused with
+// [ErrEdition].
 func (e *Engine) SetLaw(actor string, in InForce) error {
 	e.lawMu.Lock()
-	err := e.enterLaw(actor, in)
+	err := e.newEnough(in)
 	if err == nil {
-		e.law = in
+		err = e.enterLaw(actor, in)
+	}
+	if err == nil {
+		e.law, e.edition = in, in.Places.Version()
 	}
 	e.lawMu.Unlock()
 	return errors.Join(err, e.endUnlawful(actor, in))

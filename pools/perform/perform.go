@@ -116,18 +116,19 @@ type Config struct {
 // Engine runs bursts. Made by [Open]; the zero Engine does nothing.
 type Engine struct {
 	Config
-	lawMu  sync.RWMutex // held while a decision and its entry are made
-	law    InForce
-	asks   sync.Mutex // one request at a time, so that a claim is entered once
-	fatal  context.CancelCauseFunc
-	ctx    context.Context // ends with the first entry that cannot be made durable
-	mu     sync.Mutex      // guards bursts, jobs and order
-	bursts map[string]*life
-	order  []string // claims as first entered
-	jobs   []Submitted
-	pulse  *pulse // moves with every entry
-	nonces nonces
-	runs   sync.WaitGroup
+	lawMu   sync.RWMutex // held while a decision and its entry are made
+	law     InForce
+	edition int        // newest of the place table that was in force
+	asks    sync.Mutex // one request at a time, so that a claim is entered once
+	fatal   context.CancelCauseFunc
+	ctx     context.Context // ends with the first entry that cannot be made durable
+	mu      sync.Mutex      // guards bursts, jobs and order
+	bursts  map[string]*life
+	order   []string // claims as first entered
+	jobs    []Submitted
+	pulse   *pulse // moves with every entry
+	nonces  nonces
+	runs    sync.WaitGroup
 }
 
 // life is one burst under the engine's hands.
@@ -152,7 +153,9 @@ var ErrUnknownClaim = errors.New("claim is not in the log")
 // errOrder: the event does not follow in the burst's state.
 var errOrder = errors.New("does not follow")
 
-// Open folds the log and returns an engine ready to [Engine.Run].
+// Open folds the log and returns an engine ready to [Engine.Run]. A place table
+// of an older edition than the log has seen in force is refused with
+// [ErrEdition].
 func Open(ctx context.Context, c Config) (*Engine, error) {
 	c.Timing = c.Timing.orDefault()
 	e := &Engine{Config: c, bursts: map[string]*life{}, pulse: newPulse()}
@@ -166,6 +169,10 @@ func Open(ctx context.Context, c Config) (*Engine, error) {
 			return nil, fmt.Errorf("open engine: %w", err)
 		}
 	}
+	if err := e.newEnough(e.law); err != nil {
+		return nil, fmt.Errorf("open engine: %w", err)
+	}
+	e.edition = e.law.Places.Version()
 	return e, nil
 }
 
