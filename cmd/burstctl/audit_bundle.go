@@ -74,11 +74,7 @@ func makeBundle(c *cobra.Command, dir, trust, out string) error {
 		return err
 	}
 	defer root.Close()
-	tree, err := still(root.FS())
-	if err != nil {
-		return frame.Wrap(frame.LogUnverified, err, "")
-	}
-	r, err := everyone.read(c.Context(), tree, t)
+	r, tree, err := everyone.settled(c.Context(), root.FS(), t)
 	if err != nil {
 		return frame.Wrap(frame.LogUnverified, err, "")
 	}
@@ -101,28 +97,6 @@ func makeBundle(c *cobra.Command, dir, trust, out string) error {
 	fmt.Fprintf(c.ErrOrStderr(), "bundled %d entries in %d files into %s; its answers hold %d violations\n", r.report.Size,
 		len(logged), out, found)
 	return nil
-}
-
-// still is the tree under the checkpoint it has now, while a controller may go on writing.
-func still(tree fs.FS) (fs.FS, error) {
-	raw, err := fs.ReadFile(tree, "checkpoint")
-	if err != nil {
-		return nil, fmt.Errorf("read log: %w", err)
-	}
-	return stillTree{tree, raw}, nil
-}
-
-type stillTree struct {
-	fs.FS
-	checkpoint []byte
-}
-
-// ReadFile reads a file of the tree.
-func (s stillTree) ReadFile(name string) ([]byte, error) {
-	if name == "checkpoint" {
-		return slices.Clone(s.checkpoint), nil
-	}
-	return fs.ReadFile(s.FS, name)
 }
 
 // everyone reads a log for all its answers.

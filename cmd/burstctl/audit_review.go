@@ -75,18 +75,36 @@ func (o officer) read(ctx context.Context, tree fs.FS, t audit.Trust) (reading, 
 const tries = 5
 
 // settled is read, once more whenever the log did not verify and its checkpoint has changed since: a controller that
-// writes is no violation.
-func (o officer) settled(ctx context.Context, tree fs.FS, t audit.Trust) (r reading, err error) {
+// writes is no violation. With the reading comes the tree as it was read.
+func (o officer) settled(ctx context.Context, tree fs.FS, t audit.Trust) (r reading, at fs.FS, err error) {
 	for range tries {
-		before, _ := fs.ReadFile(tree, "checkpoint")
-		if r, err = o.read(ctx, tree, t); err == nil {
-			return r, nil
+		before, _ := fs.ReadFile(tree, "checkpoint") // if it cannot be read, read says so
+		at = stillTree{tree, before}
+		if before == nil {
+			at = tree
+		}
+		if r, err = o.read(ctx, at, t); err == nil {
+			return r, at, nil
 		}
 		if after, _ := fs.ReadFile(tree, "checkpoint"); bytes.Equal(before, after) {
 			break
 		}
 	}
-	return r, err
+	return r, at, err
+}
+
+// stillTree is a log under the checkpoint it had, while a controller may go on writing.
+type stillTree struct {
+	fs.FS
+	checkpoint []byte
+}
+
+// ReadFile reads a file of the tree.
+func (s stillTree) ReadFile(name string) ([]byte, error) {
+	if name == "checkpoint" {
+		return slices.Clone(s.checkpoint), nil
+	}
+	return fs.ReadFile(s.FS, name)
 }
 
 // evidence says what the answers of r rest on.
@@ -150,7 +168,7 @@ func (o *officer) run(c *cobra.Command, args []string, answers ask) error {
 		return err
 	}
 	defer log.Close()
-	r, err := o.settled(c.Context(), log.tree, t)
+	r, _, err := o.settled(c.Context(), log.tree, t)
 	if err != nil {
 		a := answer{Question: c.Short, Log: r.evidence(err), Violations: []review.Finding{}}
 		perr := frame.Print(c.OutOrStdout(), frame.FormatOf(c), "Answer", a, func(w io.Writer) error {
