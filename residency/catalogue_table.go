@@ -13,8 +13,9 @@ import (
 // otherwise is refused when a slice is made of it. Made by configs from the
 // catalogue; the zero Layout fits no file.
 type Layout struct {
-	Format  string   `json:"format"`  // "csv" or "parquet"
-	Columns []Column `json:"columns"` // in the order of the files; those of the path last
+	Format  string   `json:"format"`            // "csv" or "parquet"
+	Columns []Column `json:"columns"`           // in the order of the files; those of the path last
+	Subject string   `json:"subject,omitempty"` // column that says whose row it is; empty: nobody's
 }
 
 // Column is one column of a table.
@@ -167,6 +168,9 @@ func (l Layout) check() error {
 			return wrong(at, "column %q stands behind one of the path", c.Name)
 		}
 		seen[fold(c.Name)], paths = true, c.Partition
+	}
+	if c, ok := l.column(l.Subject); l.Subject != "" && (!ok || c.Partition || c.Type == "other") {
+		return wrong([]string{"table", "subject"}, "subject %q is no column with a type in the files", l.Subject)
 	}
 	if len(l.Columns) == 0 || l.Columns[0].Partition {
 		return wrong([]string{"table", "columns"}, "the table has no columns")

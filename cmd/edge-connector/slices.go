@@ -29,7 +29,7 @@ func slicesCommand() *cobra.Command {
 				return s.Verify(d, spec)
 			}),
 		slicesVerb("list", "List the slices of the catalogue and what is built", cobra.NoArgs, looked),
-		inspectCommand(), keyCommand())
+		inspectCommand(), withdrawCommand(), keyCommand())
 	return c
 }
 

@@ -57,7 +57,7 @@ var (
 	// was first seen, or when the slice was made.
 	ErrChanged = errors.New("changed")
 	// ErrNotNow, also ErrRefused: the dataset is under embargo still, or past
-	// its retention.
+	// its retention, or somebody withdrew and the slice is files as they lie.
 	ErrNotNow = errors.New("not now")
 )
 

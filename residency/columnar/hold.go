@@ -39,10 +39,11 @@ func (s *Store) found(spec residency.SliceSpec, root *os.Root, inputs []input, m
 
 // order is what a derived slice is made by.
 type order struct {
-	set    residency.Dataset
-	spec   residency.SliceSpec
-	first  seen
-	inputs []input
+	set     residency.Dataset
+	spec    residency.SliceSpec
+	first   seen
+	inputs  []input
+	without []string // who withdrew
 }
 
 // derive makes new files and keeps them under the digest of their manifest.
@@ -69,6 +70,7 @@ func (s *Store) made(root *os.Root, o order, then func(string, *os.Root, residen
 	if err != nil {
 		return 0, err
 	}
+	maker.leaveOut(o.without)
 	name, work, err := s.work()
 	if err != nil {
 		return 0, err
@@ -80,7 +82,7 @@ func (s *Store) made(root *os.Root, o order, then func(string, *os.Root, residen
 	if err != nil {
 		return 0, err
 	}
-	text, _ := asked(o.set, o.spec)
+	text, _ := asked(o.set, o.spec, nil) // not who withdrew: who was not in it changes nothing
 	made.Source, made.Spec = s.key.commit("source", []byte(o.first.Digest)), s.key.commit("spec", text)
 	data, err := work.OpenRoot("data")
 	if err != nil {
@@ -123,7 +125,11 @@ func (s *Store) verify(d residency.Dataset, spec residency.SliceSpec) (Built, er
 		}
 		return b, errors.Join(err, root.Close())
 	}
-	_, err = s.made(root, order{d, spec, first, inputs}, func(_ string, _ *os.Root, m residency.Manifest) error {
+	without, err := s.allowed(d, spec)
+	if err != nil {
+		return Built{}, err
+	}
+	_, err = s.made(root, order{d, spec, first, inputs, without}, func(_ string, _ *os.Root, m residency.Manifest) error {
 		if m.Digest() != b.Manifest.Digest() {
 			return changed("made again it is %s, and it was %s", m.Digest(), b.Manifest.Digest())
 		}
@@ -169,7 +175,8 @@ func (s *Store) Held(d residency.Dataset, spec residency.SliceSpec) (Built, erro
 }
 
 func (s *Store) held(d residency.Dataset, spec residency.SliceSpec) (Built, error) {
-	if err := s.now(d); err != nil {
+	without, err := s.allowed(d, spec)
+	if err != nil {
 		return Built{}, err
 	}
 	c, err := load[current](s.slices, "current/"+fileName(spec.Name))
@@ -179,7 +186,7 @@ func (s *Store) held(d residency.Dataset, spec residency.SliceSpec) (Built, erro
 	if err != nil {
 		return Built{}, err
 	}
-	if _, spoken := asked(d, spec); c.Slice != spec.Name || c.Spec != spoken {
+	if _, spoken := asked(d, spec, without); c.Slice != spec.Name || c.Spec != spoken {
 		return Built{}, fmt.Errorf("%w: the catalogue asks for something else now", ErrNotBuilt)
 	}
 	if spec.Derived() {

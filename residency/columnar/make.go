@@ -30,7 +30,9 @@ type maker struct {
 	groupBy    []int              // indexes in the layout
 	groups     map[string]int64
 	rows       int64
-	left       int64 // rows left out because their group was small
+	subject    int             // index in file; -1 if nobody withdrew
+	without    map[string]bool // who did, by keyed hash
+	left       int64           // rows left out because their group was small
 }
 
 // newMaker checks what is asked for.
@@ -38,7 +40,7 @@ func newMaker(d residency.Dataset, spec residency.SliceSpec, key Key) (*maker, e
 	if !key.known() {
 		return nil, refuse("it is made of columns and rows, and there is no pseudonym key")
 	}
-	m := &maker{dataset: d, spec: spec, key: key, groups: map[string]int64{}}
+	m := &maker{dataset: d, spec: spec, key: key, groups: map[string]int64{}, subject: -1}
 	m.file, m.path = inFile(*d.Table)
 	columns := residency.Columns{}
 	if spec.Columns != nil {
@@ -241,8 +243,8 @@ func (m *maker) each(in input, do func(row []cell, r reader) error) error {
 		}
 		if err == nil {
 			copy(all, row)
-			yes := true
-			if m.keep != nil {
+			yes := m.subject < 0 || !m.without[m.key.subject(m.dataset.ID, all[m.subject])]
+			if yes && m.keep != nil {
 				yes, err = m.keep.keep(all)
 			}
 			if yes && err == nil {

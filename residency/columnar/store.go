@@ -27,6 +27,7 @@ import (
 //	built/<digest>/manifest.json      a slice, by the digest of its manifest
 //	built/<digest>/data/…             its files, if they were made and not found
 //	current/claims@adults.json        which of them a name means now
+//	withdrawn/claims.json             who withdrew, by keyed hash
 type Store struct {
 	data, slices *os.Root
 	key          Key
@@ -97,7 +98,7 @@ func (s *Store) sweep() error {
 	for _, name := range left {
 		err = errors.Join(err, s.slices.RemoveAll(name))
 	}
-	for _, dir := range []string{"versions", "built", "current"} {
+	for _, dir := range []string{"versions", "built", "current", "withdrawn"} {
 		err = errors.Join(err, s.slices.MkdirAll(dir, 0o700))
 	}
 	return err
@@ -129,14 +130,15 @@ func (s *Store) now(d residency.Dataset) error {
 }
 
 // asked is the digest of all that decides what a slice is.
-func asked(d residency.Dataset, spec residency.SliceSpec) ([]byte, string) {
+func asked(d residency.Dataset, spec residency.SliceSpec, without []string) ([]byte, string) {
 	b, err := json.Marshal(struct {
 		Transform string
 		Dataset   string
 		Source    residency.Version
 		Table     *residency.Layout
 		Slice     residency.SliceSpec
-	}{"burstctl slice 1", d.ID, d.Source(spec), d.Table, spec})
+		Without   []string
+	}{"burstctl slice 1", d.ID, d.Source(spec), d.Table, spec, without})
 	if err != nil {
 		return nil, ""
 	}
@@ -158,19 +160,20 @@ func (s *Store) build(d residency.Dataset, spec residency.SliceSpec) (Built, err
 	if _, err := residency.NewCatalogue([]residency.Dataset{d}); err != nil {
 		return Built{}, refuse("%w", err)
 	}
-	if err := s.now(d); err != nil {
+	without, err := s.allowed(d, spec)
+	if err != nil {
 		return Built{}, err
 	}
 	root, first, inputs, err := s.sources(d, spec)
 	if err != nil {
 		return Built{}, err
 	}
-	_, spoken := asked(d, spec)
+	_, spoken := asked(d, spec, without)
 	var b Built
 	if spec.Derived() {
-		b, err = s.derive(root, order{d, spec, first, inputs})
+		b, err = s.derive(root, order{d, spec, first, inputs, without})
 	} else {
-		made := residency.Made{Dataset: d.ID, Version: first.Version, Source: first.Digest, Spec: spoken}
+		made := residency.Made{Dataset: d.ID, Version: first.Version, Source: first.Digest, Spec: spoken} // nobody withdrew
 		b, err = s.found(spec, root, inputs, made)
 	}
 	if err != nil {
