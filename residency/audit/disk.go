@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -47,7 +48,7 @@ func (d *disk) each(steps []func() error) error {
 	return nil
 }
 
-// atOnce takes all steps at the same time and joins their errors in order.
+// atOnce takes all steps at the same time. What fails together has one cause: the first error says it.
 func atOnce(steps []func() error) error {
 	errs := make([]error, len(steps))
 	var all sync.WaitGroup
@@ -55,7 +56,7 @@ func atOnce(steps []func() error) error {
 		all.Go(func() { errs[i] = step() })
 	}
 	all.Wait()
-	return errors.Join(errs...)
+	return cmp.Or(errs...)
 }
 
 func osDisk() *disk {
