@@ -48,7 +48,8 @@ func (d *disk) each(steps []func() error) error {
 	return nil
 }
 
-// atOnce takes all steps at the same time. What fails together has one cause: the first error says it.
+// atOnce takes all steps at the same time. What fails together has one cause: the first error says it, and one that is
+// final before all others.
 func atOnce(steps []func() error) error {
 	errs := make([]error, len(steps))
 	var all sync.WaitGroup
@@ -56,6 +57,11 @@ func atOnce(steps []func() error) error {
 		all.Go(func() { errs[i] = step() })
 	}
 	all.Wait()
+	for _, err := range errs {
+		if errors.Is(err, errFinal) {
+			return err
+		}
+	}
 	return cmp.Or(errs...)
 }
 

@@ -60,3 +60,22 @@ func TestARealFullVolumeEndsInOneErrorAndATeardownThatIsEntered(t *testing.T) {
 	check(t, l.Close())
 	t.Logf("full after %d entries, 50 more in the reserve", n-50)
 }
+
+func TestOfErrorsAtOnceTheFinalOneIsTold(t *testing.T) {
+	full := fmt.Errorf("write: %w", syscall.ENOSPC)
+	final := fmt.Errorf("%w: sync", errFinal)
+	fail := func(err error) func() error { return func() error { return err } }
+	for _, tc := range []struct {
+		steps []func() error
+		want  error
+	}{
+		{[]func() error{fail(nil), fail(full), fail(final)}, final},
+		{[]func() error{fail(nil), fail(full), fail(full)}, full},
+		{[]func() error{fail(nil), fail(nil)}, nil},
+		{nil, nil},
+	} {
+		if err := atOnce(tc.steps); err != tc.want {
+			t.Errorf("%d steps: %v, want %v", len(tc.steps), err, tc.want)
+		}
+	}
+}
