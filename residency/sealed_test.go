@@ -36,7 +36,7 @@ func spoil(key string, v any) map[string]any {
 	} else {
 		bad["number"], bad["truth"] = 1, true
 	}
-	switch v.(type) {
+	switch v := v.(type) {
 	case float64:
 		bad["negative"], bad["huge"], bad["fraction"] = -1e9, 1e300, 1.5
 		if key == "epoch" || key == "attempt" {
@@ -47,8 +47,8 @@ func spoil(key string, v any) map[string]any {
 		bad["number"] = 1
 	case string:
 		if !slices.Contains(free, key) && key != "name" {
-			bad["blank"], bad["unknown"], bad["not a letter"] = " ", "\u2603", v.(string)+"\u200b"
-			bad["look-alike"], bad["too long"] = lookAlike(v.(string)), strings.Repeat("a", 300)
+			bad["blank"], bad["unknown"], bad["not a letter"] = " ", "\u2603", v+"\u200b"
+			bad["look-alike"], bad["too long"] = lookAlike(v), strings.Repeat("a", 300)
 		}
 		if alias, ok := vocabulary[key]; ok {
 			bad["alias"] = alias
