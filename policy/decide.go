@@ -99,6 +99,8 @@ func (w World) strike(r Request, c Candidate, d *Decision) *Strike {
 		return &Strike{Kind: "size", Why: fmt.Sprintf("has %d GPUs, the job needs %d", c.Offer.GPUs, r.Job.GPUs)}
 	case !c.Reserve.Known() || c.Reserve.Micros <= 0 || c.Offer.AsOf == "":
 		return &Strike{Kind: "price", Why: "its price or the date of its price is unknown"}
+	case !c.Offer.Market.Known():
+		return &Strike{Kind: "price", Why: fmt.Sprintf("nobody knows how a machine is sold at market %q", c.Offer.Market)}
 	case exceeds(c.Reserve, r.Job.Budget):
 		return &Strike{Kind: "budget", Why: fmt.Sprintf("would reserve %v, the job allows %v", c.Reserve, r.Job.Budget)}
 	case exceeds(c.Reserve, w.Left):

@@ -59,6 +59,7 @@ func TestEachDoubtStrikesAnOfferOut(t *testing.T) {
 		"a price of nothing":            {func(_ *Request, w *World) { w.Offers[0].PerHour.Micros = 0 }, "price"},
 		"a price below nothing":         {func(_ *Request, w *World) { w.Offers[0].PerHour.Micros = -1 }, "price"},
 		"a price without its date":      {func(_ *Request, w *World) { w.Offers[0].AsOf = "" }, "price"},
+		"a market nobody knows":         {func(_ *Request, w *World) { w.Offers[0].Market = "auction" }, "price"},
 		"no lease":                      {func(r *Request, _ *World) { r.Job.Lease = 0 }, "price"},
 		"no longest lease":              {func(_ *Request, w *World) { w.MaxLease = 0 }, "price"},
 		"more than the job allows":      {func(r *Request, _ *World) { r.Job.Budget = usd(1) }, "budget"},
@@ -79,6 +80,19 @@ func TestEachDoubtStrikesAnOfferOut(t *testing.T) {
 		if got := d.Candidates[0].Strike; got.Kind != tc.kind || got.Why == "" || d.Refusal != "1 offers: 1 "+tc.kind {
 			t.Errorf("%s: struck out by %+v, refused for %q", name, got, d.Refusal)
 		}
+	}
+}
+
+func TestSpotAndOnDemandAreTwoOffersOfOneType(t *testing.T) {
+	plain, named, spot := offer("eu-a", 5), offer("eu-a", 5), offer("eu-a", 2)
+	named.Market, spot.Market = OnDemand, Spot
+	if plain.Key() != "aws/eu-a g5" || named.Key() != plain.Key() || spot.Key() != "aws/eu-a g5 spot" {
+		t.Errorf("keys %q, %q and %q", plain.Key(), named.Key(), spot.Key())
+	}
+	w := world(plain, spot)
+	w.Unavailable = map[string]string{spot.Key(): "no spot capacity"}
+	if d := Decide(request(), w); d.Plan == nil || d.Plan.Offer.Market.Spot() {
+		t.Errorf("without spot capacity %+v is planned", d.Plan)
 	}
 }
 

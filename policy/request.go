@@ -73,17 +73,40 @@ func (r Request) Check() error {
 	return r.Job.Check()
 }
 
+// Market is how a machine is sold. The empty Market is [OnDemand], so that what
+// was entered before there were others reads as what it was.
+type Market string
+
+// The markets. A spot machine may be taken back at any time.
+const (
+	OnDemand Market = "on-demand"
+	Spot     Market = "spot"
+)
+
+// Known reports whether m is a market that offers may be of.
+func (m Market) Known() bool { return m == "" || m == OnDemand || m == Spot }
+
+// Spot reports whether the provider may take the machine back.
+func (m Market) Spot() bool { return m == Spot }
+
 // Offer is one kind of machine at one claimed place, with its price. The price
 // has a date; an unknown price denies.
 type Offer struct {
 	At      residency.Address `json:"at"`
 	Type    string            `json:"type"` // the provider's instance type
-	GPU     string            `json:"gpu"`  // accelerator model
+	Market  Market            `json:"market,omitempty"`
+	GPU     string            `json:"gpu"` // accelerator model
 	GPUs    int               `json:"gpus"`
 	PerHour Money             `json:"per_hour"`
 	AsOf    string            `json:"as_of"`  // date of the price, YYYY-MM-DD
 	Source  string            `json:"source"` // where the price was read
 }
 
-// Key names the offer: "aws/eu-central-1 g5.12xlarge".
-func (o Offer) Key() string { return o.At.String() + " " + o.Type }
+// Key names the offer: "aws/eu-central-1 g5.12xlarge", and with " spot" behind
+// it what may be taken back.
+func (o Offer) Key() string {
+	if o.Market == "" || o.Market == OnDemand {
+		return o.At.String() + " " + o.Type
+	}
+	return o.At.String() + " " + o.Type + " " + string(o.Market)
+}
