@@ -47,11 +47,12 @@ var mayImport = map[string]string{
 	"pools/onprem/samplertest": "pools/onprem",
 
 	"pools/cloud":           "policy pools",
-	"pools/cloud/agent":     "pools pools/cloud/image residency tunnel tunnel/control tunnel/slice",
+	"pools/cloud/agent":     "pools pools/cloud/image pools/cloud/netns residency tunnel tunnel/control tunnel/slice",
 	"pools/cloud/catalog":   "policy residency",
 	"pools/cloud/cloudtest": "policy pools",
 	"pools/cloud/image":     "",
-	"pools/cloud/local":     "pools residency residency/attest/local",
+	"pools/cloud/local":     "pools pools/cloud/netns residency residency/attest/local",
+	"pools/cloud/netns":     "",
 	"pools/cloud/sim":       "policy pools residency residency/attest/local",
 
 	"tunnel/control":           "policy tunnel tunnel/slice",

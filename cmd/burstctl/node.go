@@ -37,7 +37,8 @@ func nodeCommand() *cobra.Command {
 				return frame.Wrap(frame.BadConfig, err, "")
 			}
 			err = agent.Run(c.Context(), agent.Config{UserData: boot.UserData, Metadata: metadata,
-				Road: boot.Road, Scratch: boot.Scratch, FUSE: boot.Root, Logger: jsonLogger(os.Stderr)})
+				Road: boot.Road, Scratch: boot.Scratch, FUSE: boot.Root, Strict: kind != "local",
+				Logger: jsonLogger(os.Stderr)})
 			if c.Context().Err() != nil {
 				return nil // told to end
 			}

@@ -13,7 +13,8 @@
 //
 // A job is a process group in the payload's directory. Its environment is PATH,
 // HOME and TMPDIR (a directory of its own), BURST_SLICE (the data) and BURST_OUT
-// (where the outputs are looked for), nothing else. A line of JSON with an epoch
+// (where the outputs are looked for), nothing else. Its network is a loopback of
+// its own: no metadata service, no way out. A line of JSON with an epoch
 // on its standard output is progress. SIGTERM means that the provider takes the
 // machine back: what lies in BURST_OUT twenty seconds later is returned, so a
 // job that leaves checkpoints there can go on elsewhere.
@@ -57,6 +58,7 @@ type Config struct {
 	Road     string // host:port to listen on for the edge
 	Scratch  string // directory of its own; mount, payload and outputs lie below it
 	FUSE     bool   // try to mount; else, and where it cannot be, a verified copy
+	Strict   bool   // a job that cannot have a network of its own is not run
 	Logger   *slog.Logger
 }
 

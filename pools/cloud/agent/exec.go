@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"time"
 	"unicode"
+
+	"github.com/burstctl/burstctl/pools/cloud/netns"
 )
 
 // retryReport is the pause before a report is made again.
@@ -32,12 +34,32 @@ type exitError struct {
 
 func (e *exitError) Error() string { return fmt.Sprintf("exit code %d: %s", e.code, e.tail) }
 
-// exec runs the job's command on its stage. Nothing of its process group
+// exec runs the job's command on its stage, alone: its network is a loopback and
+// no more, so it reaches no metadata service and nobody it could tell what it
+// read. Only an agent that need not be strict runs it otherwise, where it may
+// not make namespaces.
+func (w *work) exec(s stage) error {
+	ended := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // never unlocked: the job's network and the job end with the thread
+		err := netns.Enter()
+		if errors.Is(err, netns.ErrDenied) && !w.agent.Strict {
+			w.agent.Logger.WarnContext(w.ctx, "job shares the node's network", "error", err.Error())
+			err = nil
+		}
+		if err != nil {
+			ended <- fmt.Errorf("run job: %w", err)
+			return
+		}
+		ended <- w.command(s)
+	}()
+	return <-ended
+}
+
+// command runs it on this thread, which outlives it. Nothing of its process group
 // outlives it, and it does not outlive this process. When the machine is taken
 // back the group is asked to end (SIGTERM); when the node lets go it is ended.
-func (w *work) exec(s stage) error {
-	runtime.LockOSThread() // Pdeathsig is tied to the thread that starts the process
-	defer runtime.UnlockOSThread()
+func (w *work) command(s stage) error {
 	cmd, err := s.command(w.jobCtx, w.answer.Job.Command)
 	if err != nil {
 		return fmt.Errorf("run job: %w", err)

@@ -2,10 +2,12 @@ package agent_test
 
 import (
 	"encoding/json"
+	"os"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/burstctl/burstctl/pools/cloud/local"
 	"github.com/burstctl/burstctl/tunnel"
 )
 
@@ -101,6 +103,23 @@ func TestAJobSeesNothingButTheDocumentedEnvironment(t *testing.T) {
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("the job sees\n%q, want\n%q", got, want)
+	}
+	w.end(t, ended)
+}
+
+func TestAJobHasNoNetworkButItsOwnLoopback(t *testing.T) {
+	t.Parallel()
+	needs(t, os.Geteuid() == 0 && local.Isolates(), "a process that may make network namespaces")
+	w := newWorld(t, `cut -d: -f1 /proc/net/dev | tail -n +3 | tr -d ' ' >"$BURST_OUT/model.bin"
+		tail -n +2 /proc/net/route >>"$BURST_OUT/model.bin"
+		cat /proc/net/if_inet6 2>/dev/null | cut -c1-32 >>"$BURST_OUT/model.bin"`)
+	ended := w.run(t)
+	w.report(t, "job-finished", &tunnel.Finished{})
+	got, _ := w.edge.result("model.bin")
+	lines := strings.Fields(got)
+	loopback := "00000000000000000000000000000001" // ::1, where there is IPv6 at all
+	if len(lines) == 0 || lines[0] != "lo" || len(lines) > 2 || len(lines) == 2 && lines[1] != loopback {
+		t.Errorf("the job sees the networks and routes %q, want lo and no route", lines)
 	}
 	w.end(t, ended)
 }

@@ -12,6 +12,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/burstctl/burstctl/pools/cloud/netns"
 )
 
 // space is where a node lives: a network namespace with nothing but lo, or the
@@ -43,9 +45,7 @@ func newSpace(own bool) (s *space, metadata net.Listener, err error) {
 		runtime.LockOSThread()
 		var err error
 		if own {
-			if err = unix.Unshare(unix.CLONE_NEWNET); err == nil {
-				err = loopbackUp()
-			}
+			err = netns.Enter()
 		}
 		ready <- err
 		for f := range s.calls {
@@ -129,22 +129,4 @@ func (s *space) start(cmd *exec.Cmd) (err error) {
 	}
 	s.do(func() { err = cmd.Start() })
 	return err
-}
-
-// loopbackUp brings lo up (netdevice(7)).
-func loopbackUp() error {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(fd)
-	ifr, err := unix.NewIfreq("lo")
-	if err != nil {
-		return err
-	}
-	if err := unix.IoctlIfreq(fd, unix.SIOCGIFFLAGS, ifr); err != nil {
-		return err
-	}
-	ifr.SetUint16(ifr.Uint16() | unix.IFF_UP)
-	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, ifr)
 }
