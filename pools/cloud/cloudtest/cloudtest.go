@@ -7,10 +7,18 @@
 // complete and says whose each node is; delete goes on until gone and is never
 // afraid of a stranger's id; a node ends at its expiry though nobody asks.
 //
+// # And in trouble
+//
+// The harness's [Trouble] makes the cloud lose calls and answers, lag, throttle,
+// run out, stick, protect and forget, and cuts it off at each single call, as a
+// process does that dies there. Then too there is one node an attempt, a listing
+// is whole or an error, and nothing passes as gone that is there. What a cloud
+// cannot have, its harness says with the reason.
+//
 // # Non-goals
 //
-// Faults a driver cannot bring about by itself (lost answers, dark regions) are
-// tested where they can be caused: in the driver's own tests and in scenarios.
+// What only one cloud does (a node without its network card) is tested there;
+// many claims at once, with money, in scenarios.
 package cloudtest
 
 import (
@@ -40,6 +48,12 @@ type Harness struct {
 	Short time.Duration
 	// UserData is handed to every node; claim and attempt are filled in.
 	UserData pools.UserData
+	// Trouble makes the cloud misbehave. Nil only if Cannot names every fault.
+	Trouble Trouble
+	// Cannot names the faults this cloud cannot be given, each with the reason.
+	Cannot map[Fault]string
+	// Again is the driver of the next process on the same cloud. Nil is Driver.
+	Again func(t *testing.T) pools.Driver
 }
 
 // TestDriver runs the contract against drivers that newDriver makes, in real time.
@@ -70,6 +84,19 @@ func run(t *testing.T, in func(*testing.T, func(*testing.T)), newDriver func(t *
 		{"no capacity is told apart", noCapacity},
 		{"a node ends at its expiry", expiry},
 		{"a launch without claim or lease is refused", emptyLaunch},
+		{"a launch that got lost is made once", lost(LostCall)},
+		{"a launch whose answer got lost is made once", lost(LostAnswer)},
+		{"a delete whose answer got lost is a delete", lostDelete},
+		{"half a listing is no listing", lostList},
+		{"a node that is not listed yet is neither gone nor made again", listLag},
+		{"a throttled call is asked again", throttled},
+		{"capacity that is gone may come back", capacityComesAndGoes},
+		{"a quota is told apart", noQuota},
+		{"a node that does not end is not gone", undeletable(Stuck)},
+		{"a protected node is not gone", undeletable(Protected)},
+		{"a node that ended by itself is gone", vanished},
+		{"a crash at any call of a launch makes one node", crashedLaunch},
+		{"a crash at any call of a delete ends in no node", crashedDelete},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			in(t, func(t *testing.T) { c.test(t, newDriver(t)) })
@@ -250,11 +277,7 @@ func cancelledLaunch(t *testing.T, h Harness) {
 	defer stop()
 	for _, ctx := range []context.Context{dead, hurried} {
 		_, err := h.Driver.Launch(ctx, l)
-		for _, sure := range []error{pools.ErrCapacity, pools.ErrQuota, pools.ErrRefused, pools.ErrEnded, pools.ErrGone} {
-			if errors.Is(err, sure) {
-				t.Errorf("a launch nobody waited for claims to know: %v", err)
-			}
-		}
+		unsure(t, err)
 	}
 	h.lists(t, h.launch(t, l).ID)
 }

@@ -16,18 +16,10 @@ import (
 	"time"
 
 	"github.com/burstctl/burstctl/pools"
-	"github.com/burstctl/burstctl/pools/cloud/cloudtest"
 	"github.com/burstctl/burstctl/pools/cloud/local"
 	"github.com/burstctl/burstctl/residency"
 	attest "github.com/burstctl/burstctl/residency/attest/local"
 )
-
-func TestLocalKeepsTheDriversContract(t *testing.T) {
-	cloudtest.TestDriver(t, func(t *testing.T) cloudtest.Harness {
-		return cloudtest.Harness{Driver: open(t, options(t)), Offer: offer(frankfurt), Scarce: offer(virginia),
-			Patience: 15 * time.Second, Short: 3 * time.Second, UserData: pools.UserData{Control: "127.0.0.1:1"}}
-	})
-}
 
 // inBoth runs a test with plain nodes, and with namespaces where they can be had.
 func inBoth(t *testing.T, test func(t *testing.T, o local.Options)) {

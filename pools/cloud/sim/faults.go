@@ -17,10 +17,13 @@ type Faults struct {
 	LoseLaunches int      // so many launches take effect, and their answers are lost
 	LoseDeletes  int      // the same of deletes
 	FailLaunches int      // so many launches fail before any effect; the caller cannot tell
+	FailDeletes  int      // so many deletes fail before any effect
 	FailLists    int      // so many listings fail
 	NoCapacity   []string // offers, by key, that have none
+	NoQuota      bool     // the account may have no more nodes
 	Dark         []string // regions, as "aws/eu-central-1", in which no call works
 	StuckDeletes bool     // deletes are heard and nothing ends
+	Protected    bool     // deletes are refused: the nodes are protected
 	// ProveAt moves nodes launched at a place to another one: their identity
 	// documents name that, while the control plane goes on naming the first.
 	ProveAt map[residency.Address]residency.Address

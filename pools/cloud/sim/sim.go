@@ -166,7 +166,7 @@ func (c *Cloud) sell(l pools.Launch, now time.Time) (policy.Offer, error) {
 		}
 	}
 	switch {
-	case c.o.Quota > 0 && alive >= c.o.Quota:
+	case c.faults.NoQuota || c.o.Quota > 0 && alive >= c.o.Quota:
 		return policy.Offer{}, fmt.Errorf("%d nodes are alive: %w", alive, pools.ErrQuota)
 	case same >= c.o.Offerings[at].Capacity || slices.Contains(c.faults.NoCapacity, l.Offer.Key()):
 		return policy.Offer{}, fmt.Errorf("%s: %w", l.Offer.Key(), pools.ErrCapacity)
@@ -254,10 +254,12 @@ func (c *Cloud) delete(id string) (lost bool, err error) {
 	switch {
 	case i == nil:
 		return false, pools.ErrGone
-	case c.faults.dark(i.Node.At):
+	case c.faults.dark(i.Node.At) || take(&c.faults.FailDeletes):
 		return false, errUnavailable
 	case !i.Ended.IsZero():
 		return false, pools.ErrGone
+	case c.faults.Protected:
+		return false, errProtected
 	}
 	if i.Asked.IsZero() && !c.faults.StuckDeletes {
 		i.Asked = now
@@ -347,4 +349,5 @@ func told(err error, lost bool) string {
 var (
 	errUnavailable = errors.New("service unavailable")
 	errLost        = errors.New("connection reset before the answer")
+	errProtected   = errors.New("the node is protected")
 )

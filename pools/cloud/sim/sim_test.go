@@ -42,9 +42,46 @@ func launch(claim string, attempt int) pools.Launch {
 
 func TestSimKeepsTheDriversContract(t *testing.T) {
 	cloudtest.TestInBubble(t, func(*testing.T) cloudtest.Harness {
-		return cloudtest.Harness{Driver: sim.New(options()), Offer: offer(frankfurt, "g4dn.2xlarge"),
+		c := sim.New(options())
+		return cloudtest.Harness{Driver: c, Offer: offer(frankfurt, "g4dn.2xlarge"), Trouble: trouble{c},
 			Scarce: offer(frankfurt, "p4d.24xlarge"), Patience: 5 * time.Minute, Short: time.Minute}
 	})
+}
+
+// trouble makes a simulated cloud misbehave as the contract asks.
+type trouble struct{ *sim.Cloud }
+
+func (c trouble) Cause(f cloudtest.Fault) {
+	switch f {
+	case cloudtest.ListLag: // a new node is listed late in any case
+	case cloudtest.Vanished:
+		for _, i := range c.Inventory() {
+			_ = c.Vanish(i.Node.ID) // it may have ended
+		}
+	default:
+		c.Set(map[cloudtest.Fault]sim.Faults{
+			cloudtest.LostCall:   {FailLaunches: 1},
+			cloudtest.LostAnswer: {LoseLaunches: 1},
+			cloudtest.LostDelete: {LoseDeletes: 1},
+			cloudtest.LostList:   {FailLists: 1},
+			cloudtest.Throttle:   {FailLaunches: 2, FailDeletes: 2, FailLists: 2},
+			cloudtest.NoCapacity: {NoCapacity: []string{offer(frankfurt, "g4dn.2xlarge").Key()}},
+			cloudtest.NoQuota:    {NoQuota: true},
+			cloudtest.Stuck:      {StuckDeletes: true},
+			cloudtest.Protected:  {Protected: true},
+		}[f])
+	}
+}
+
+// Cut cuts at a launch or a delete, which are one call each.
+func (c trouble) Cut(n int, effect bool) {
+	switch {
+	case n > 0:
+	case effect:
+		c.Set(sim.Faults{LoseLaunches: 1, LoseDeletes: 1})
+	default:
+		c.Set(sim.Faults{FailLaunches: 1, FailDeletes: 1})
+	}
 }
 
 func TestALaunchWhoseAnswerIsLostMadeItsNode(t *testing.T) {
