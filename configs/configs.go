@@ -28,6 +28,7 @@
 package configs
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -50,7 +51,20 @@ type NATS struct {
 // Places is the signed table that says which country a place lies in.
 type Places struct {
 	Table string   `path:"file"`
-	Keys  []string `path:"file"` // verifier keys that must have signed it
+	Keys  []string `path:"file"` // verifier keys whose signatures count
+
+	Threshold int // of Keys that must have signed it; 0 is all
+}
+
+// Need is how many of the keys must have signed the table.
+func (p Places) Need() int { return cmp.Or(p.Threshold, len(p.Keys)) }
+
+// check refuses a threshold that no table can meet.
+func (p Places) check(r *report) {
+	if n := len(p.Keys); p.Threshold > n {
+		r.at(r.root.find("places", "threshold").position, false, "key places.threshold",
+			fmt.Sprintf("it asks for %d signatures and places.keys has %d", p.Threshold, n), "ask for at most one a key")
+	}
 }
 
 // read reads the file at path as kind into v, which must be a pointer to a

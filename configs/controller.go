@@ -121,6 +121,7 @@ func ReadController(path string) (Controller, error) {
 		c.checkLists(r)
 		c.checkBudgets(r)
 		c.Attestation.check(r)
+		c.Places.check(r)
 		if n := len(c.Sites); c.Evidence.Quorum > n {
 			r.at(r.root.find("evidence", "quorum").position, false, "key evidence.quorum",
 				fmt.Sprintf("it asks for %d witnesses and sites has %d", c.Evidence.Quorum, n), "ask for at most one a site")

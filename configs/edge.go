@@ -60,6 +60,7 @@ type Sampler struct {
 // file could not be read at all.
 func ReadEdge(path string) (Edge, error) {
 	return read("edge", path, func(e *Edge, r *report) {
+		e.Places.check(r)
 		t := e.Threshold
 		if t.Release >= t.Utilisation {
 			r.at(r.root.find("threshold", "release").position, false, "key threshold.release",

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -129,8 +130,11 @@ func whyCommand() *cobra.Command {
 					})
 				}
 			}
-			return frame.Wrap(frame.Failed, fmt.Errorf("explain %s: no burst was asked for it yet", args[0]),
-				"it waits on its site: \"burstctl status\" shows it, \"edge-connector gpus\" shows whether the site is saturated")
+			code := frame.NoSuchClaim
+			if slices.ContainsFunc(s.Jobs, func(j control.JobInfo) bool { return j.ID == args[0] }) {
+				code = frame.NoBurstYet
+			}
+			return &frame.Problem{Code: code, What: fmt.Sprintf("explain %q", args[0])}
 		},
 	}
 	k.flags(c)

@@ -57,7 +57,7 @@ func auditExplain() *cobra.Command {
 		1, func(_ *cobra.Command, r reading, args []string) (asked, error) {
 			x, found, err := r.review.Explain(args[0])
 			if err != nil {
-				return asked{}, frame.Wrap(frame.Failed, err, "\"burstctl audit list\" shows the claims of a log")
+				return asked{}, frame.Wrap(frame.NoSuchClaim, err, "\"burstctl audit list\" shows the claims of a log")
 			}
 			return explain(x, r.lines[x.Claim], found), nil
 		})

@@ -192,10 +192,8 @@ func violated(a answer) error {
 	if a.Clean {
 		return nil
 	}
-	return &frame.Problem{Code: frame.ResidencyDenied, What: "review log",
-		Why: "the log shows what its rules and promises exclude",
-		Err: fmt.Errorf("%d found: %s", len(a.Violations), a.Violations[0].Text),
-		Fix: "read the entries it names: \"burstctl audit list\" shows them in words"}
+	return &frame.Problem{Code: frame.ViolationFound, What: "review log",
+		Err: fmt.Errorf("%d found: %s", len(a.Violations), a.Violations[0].Text)}
 }
 
 // print writes what goes below an answer: what is wrong, and what the answer rests on.

@@ -50,6 +50,9 @@ func (k *caller) client(ctx context.Context) (*control.Client, error) {
 	heard(ctx, k.address)
 	o := control.Options{Address: k.address, Domain: k.domain, Roots: roots}
 	if k.token != "" {
+		if _, err := keys.Text(k.token); err != nil {
+			return nil, frame.Wrap(frame.FileMissing, err, "name a readable file, 0600, with --token-file")
+		}
 		o.Token = func() (string, error) { return keys.Text(k.token) }
 		return control.NewClient(o), nil
 	}

@@ -172,7 +172,7 @@ func stateDir(dir string) (string, error) {
 	}
 	entries, err := os.ReadDir(dir)
 	if err == nil && len(entries) > 0 {
-		return "", &frame.Problem{Code: frame.Failed, What: "start demo", Err: fmt.Errorf("%s is not empty", dir),
+		return "", &frame.Problem{Code: frame.FileFailed, What: "start demo", Err: fmt.Errorf("%s is not empty", dir),
 			Why: "one directory holds one run", Fix: "name another directory with --state"}
 	}
 	abs, err := filepath.Abs(dir)

@@ -18,15 +18,16 @@ type desk struct{ *daemon }
 // Submit hands in a job. A slice nobody knows, or a site without an edge, is
 // said now and not after hours of waiting.
 func (d desk) Submit(actor, site string, job policy.Job) (control.JobInfo, error) {
-	known := false
+	what := fmt.Sprintf("hand in job %q", job.Name)
+	var known []string
 	for _, s := range d.conf.Sites {
-		known = known || s.ID == site
+		known = append(known, s.ID)
 	}
-	if !known {
-		return control.JobInfo{}, fmt.Errorf("hand in job %q: site %q has no edge here", job.Name, site)
+	if !slices.Contains(known, site) {
+		err := fmt.Errorf("site %q has no edge here; there is %s", site, strings.Join(known, ", "))
+		return control.JobInfo{}, &frame.Problem{Code: frame.NoSuchSite, What: what, Err: err}
 	}
 	if err := d.engine.Knows(job.Slice); err != nil {
-		what := fmt.Sprintf("hand in job %q", job.Name)
 		return control.JobInfo{}, &frame.Problem{Code: frame.SliceMissing, What: what, Err: err}
 	}
 	s, err := d.engine.Submit(actor, site, job)

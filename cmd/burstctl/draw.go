@@ -43,7 +43,7 @@ func auditDraw() *cobra.Command {
 				claim = firstGranted(leaves)
 			}
 			if claim == "" {
-				return frame.Wrap(frame.Failed, fmt.Errorf("draw %s: it holds no burst", args[0]), "name one with --claim")
+				return frame.Wrap(frame.NoSuchClaim, fmt.Errorf("draw %s: it holds no burst", args[0]), "name one with --claim")
 			}
 			return draw(c.OutOrStdout(), leaves, claim)
 		},

@@ -57,6 +57,9 @@ func codeOf(err error) frame.Code {
 	if _, ok := errors.AsType[*bus.ConnectError](err); ok {
 		return frame.NATSAway
 	}
+	if _, ok := errors.AsType[*perform.Held](err); ok {
+		return frame.ReleaseRefused
+	}
 	if r, ok := errors.AsType[*bus.Rejection](err); ok && r.Reason != bus.Exhausted {
 		return frame.RequestForged
 	}

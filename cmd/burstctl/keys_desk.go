@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/mod/sumdb/tlog"
 
+	"github.com/burstctl/burstctl/configs"
 	"github.com/burstctl/burstctl/configs/frame"
 	"github.com/burstctl/burstctl/configs/keys"
 	"github.com/burstctl/burstctl/pools/burst"
@@ -269,18 +270,27 @@ func (d *daemon) notRevoked(role, vkey string) error {
 	return nil
 }
 
-// placesStand refuses a place table under a key that is revoked.
+// placesStand refuses a place table that needs the signature of a key that is
+// revoked.
 func (d *daemon) placesStand() error {
+	standing := configs.Places{Table: d.conf.Places.Table, Threshold: d.conf.Places.Need()}
+	var gone error
 	for _, path := range d.conf.Places.Keys {
 		vkey, err := keys.VKey(path)
 		if err == nil {
 			err = d.notRevoked(audit.RolePlaces, vkey)
 		}
 		if err != nil {
-			return frame.Wrap(frame.BadPlaces, err, "have the table signed with another key and name that in places.keys")
+			gone = frame.Wrap(frame.BadPlaces, err, "have the table signed with another key and name that in places.keys")
+			continue
 		}
+		standing.Keys = append(standing.Keys, path)
 	}
-	return nil
+	if gone == nil || len(standing.Keys) < standing.Threshold {
+		return gone
+	}
+	_, err := readPlaces(standing)
+	return err
 }
 
 // keySite tells edges of changes of keys; everything else is the engine's.

@@ -197,6 +197,16 @@ func TestTheOtherKeysAreRotatedAndRevoked(t *testing.T) {
 	if said := h.says(t, 1, "controller", "--config", "controller.yaml"); !strings.Contains(said, "revoked") {
 		t.Errorf("a table under a revoked key at the start: %s", said)
 	}
+	h.fill(t, []string{"keys: [keys/controller/places.vkey]",
+		"keys: [keys/controller/places.vkey, keys/office/places.vkey], threshold: 1"}, "controller.yaml")
+	if said := h.says(t, 1, "controller", "--config", "controller.yaml"); !strings.Contains(said, "BRS-1102") {
+		t.Errorf("a table whose one signature is by a revoked key: %s", said)
+	}
+	h.says(t, 0, "places", "sign", "places.note", "--key", "keys/office/places.key", "--out", "places.note")
+	controller = h.startController(t)
+	h.says(t, 0, "reload")
+	h.sealed(t)
+	controller.end(syscall.SIGTERM)
 	edge.end(syscall.SIGTERM)
 	h.check(t, 0)
 }

@@ -65,8 +65,8 @@ func cedarFiles(path string) (map[string][]byte, error) {
 	return files, nil
 }
 
-// readPlaces reads the place table. With keys the table must be signed by all
-// of them; an unsigned table is taken only where no key is named.
+// readPlaces reads the place table. With keys the table must be signed by as
+// many of them as the threshold says, else all; an unsigned table is taken only where no key is named.
 func readPlaces(c configs.Places) (*residency.Table, error) {
 	b, err := os.ReadFile(c.Table)
 	if err != nil {
@@ -80,7 +80,7 @@ func readPlaces(c configs.Places) (*residency.Table, error) {
 	if err != nil {
 		return nil, frame.Wrap(frame.KeyMissing, err, "")
 	}
-	t, _, err := residency.OpenTableBy(b, note.VerifierList(vs...), len(vs))
+	t, _, err := residency.OpenTableBy(b, note.VerifierList(vs...), c.Need())
 	return t, frame.Wrap(frame.BadPlaces, err, "")
 }
 

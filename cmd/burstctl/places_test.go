@@ -13,7 +13,7 @@ import (
 	"github.com/burstctl/burstctl/residency/places"
 )
 
-func TestAControllerTakesATableOnlyIfEveryKeyItNamesHasSigned(t *testing.T) {
+func TestAControllerTakesATableOnlyIfEnoughKeysHaveSigned(t *testing.T) {
 	dir := t.TempDir()
 	var signers []note.Signer
 	var paths []string
@@ -37,13 +37,18 @@ func TestAControllerTakesATableOnlyIfEveryKeyItNamesHasSigned(t *testing.T) {
 		what string
 		by   []note.Signer
 		keys []string
+		need int
 		ok   bool
 	}{
-		{"both sign, both are named", signers, paths, true},
-		{"both sign, one is named", signers, paths[:1], true},
-		{"one signs, both are named", signers[:1], paths, false},
-		{"one signs, the other is named", signers[:1], paths[1:], false},
-		{"one key is named twice", signers, []string{paths[0], paths[0]}, false},
+		{"both sign, both are named", signers, paths, 0, true},
+		{"both sign, one is named", signers, paths[:1], 0, true},
+		{"one signs, both are named", signers[:1], paths, 0, false},
+		{"one signs, the other is named", signers[:1], paths[1:], 0, false},
+		{"one key is named twice", signers, []string{paths[0], paths[0]}, 0, false},
+		{"one of two signs, and one suffices", signers[:1], paths, 1, true},
+		{"one of two signs, and two are asked for", signers[:1], paths, 2, false},
+		{"one key is named twice, and one suffices", signers, []string{paths[0], paths[0]}, 1, false},
+		{"nobody who is named signs, and one suffices", signers[:1], paths[1:], 1, false},
 	} {
 		signed, err := residency.SignTable(places.CSV, tc.by...)
 		if err != nil {
@@ -52,7 +57,7 @@ func TestAControllerTakesATableOnlyIfEveryKeyItNamesHasSigned(t *testing.T) {
 		if err := os.WriteFile(file, signed, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := readPlaces(configs.Places{Table: file, Keys: tc.keys}); (err == nil) != tc.ok {
+		if _, err := readPlaces(configs.Places{Table: file, Keys: tc.keys, Threshold: tc.need}); (err == nil) != tc.ok {
 			t.Errorf("%s: error %v", tc.what, err)
 		}
 	}

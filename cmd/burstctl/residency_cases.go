@@ -87,13 +87,13 @@ func residencyTest() *cobra.Command {
 func caseProblem(rep review.Report, least int) error {
 	switch n := len(rep.Coverage); {
 	case rep.Failed > 0:
-		return &frame.Problem{Code: frame.Failed, What: "test rules",
+		return &frame.Problem{Code: frame.CasesFailed, What: "test rules",
 			Err: fmt.Errorf("%d of %d cases failed", rep.Failed, len(rep.Results)),
 			Why: "the rules answer otherwise than a case wants", Fix: "correct the rule or the case that is named"}
 	case len(rep.Results) == 0:
-		return frame.Wrap(frame.Failed, errors.New("test rules: there is no case"), "name a file of cases")
+		return frame.Wrap(frame.CasesFailed, errors.New("test rules: there is no case"), "name a file of cases")
 	case rep.Covered*100 < least*n:
-		return &frame.Problem{Code: frame.Failed, What: "test rules",
+		return &frame.Problem{Code: frame.CasesFailed, What: "test rules",
 			Err: fmt.Errorf("%d of %d rules are covered, less than %d %%", rep.Covered, n, least),
 			Why: "rules decide no case", Fix: "write a case for each rule that is not covered"}
 	}

@@ -161,6 +161,14 @@ func TestAMissingSliceIsNamedAndItsJobWaits(t *testing.T) {
 		t.Errorf("a job for a slice nobody knows: exit %d, %d jobs entered", code, h.kinds()["job-submitted"])
 	}
 	clearly(t, errs, "BRS-1104", `"claims/2031-q1"`)
+	if _, errs, code = h.call(t, "submit", "--site", "nowhere", "job.yaml"); code != 4 {
+		t.Errorf("a job for a site nobody has: exit %d", code)
+	}
+	clearly(t, errs, "BRS-4005", `site "nowhere" has no edge here; there is hq`)
+	if _, errs, code = h.call(t, "why", "job-9"); code != 4 {
+		t.Errorf("why of a job nobody handed in: exit %d", code)
+	}
+	clearly(t, errs, "BRS-4004", `explain "job-9"`)
 	held, away := filepath.Join(h.dir, "data/claims/2025-q3"), filepath.Join(h.dir, "away")
 	if err := os.Rename(held, away); err != nil {
 		t.Fatal(err)

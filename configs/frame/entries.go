@@ -48,6 +48,8 @@ func data() []Entry {
 			Remedy: "publish the slice again under a new manifest; the old grant never covers new bytes"},
 		{Code: SliceRefused, Cause: "the slice cannot be made, as the catalogue asks for it, of the files that are there",
 			Remedy: "the reason names the file, column or row; correct the catalogue, or give changed files a new version"},
+		{Code: CasesFailed, Cause: "the rules answer a case otherwise than it says, or leave a policy without one",
+			Remedy: "correct the rules or the case; burstctl residency explain says why a case came out as it did"},
 	}
 }
 
@@ -74,6 +76,8 @@ func life() []Entry {
 			Remedy: "the lease ends it; the job goes back to the queue with its last checkpoint"},
 		{Code: JobFailed, Cause: "the job's own program ended with an error",
 			Remedy: "read its output; the burst itself was torn down in order"},
+		{Code: NoBurstYet, Cause: "no burst was asked for this job: it waits on its site",
+			Remedy: "burstctl status shows it, edge-connector gpus shows whether the site is saturated"},
 		{Code: ProbeAccepted, Cause: "a revoked credential was still accepted",
 			Remedy: "stop the edge connector and treat it as an incident; the log says since when"},
 		{Code: NoNVML, Cause: "the NVIDIA management library is not there or does not answer",
@@ -87,6 +91,8 @@ func refusals() []Entry {
 	return []Entry{
 		{Code: ResidencyDenied, Cause: "no residency rule allows this data at that place, or one forbids it",
 			Remedy: "see burstctl why for the rule and the nearest permitted alternative"},
+		{Code: ViolationFound, Cause: "the log shows what its rules and promises exclude",
+			Remedy: "read the entries it names: burstctl audit list shows them in words"},
 		{Code: NotProven, Cause: "the node did not prove where it is",
 			Remedy: "see its evidence in the log; a claimed place never stands in for a proven one"},
 		{Code: Malformed, Cause: "the control endpoint could not read what was sent to it",
@@ -99,10 +105,14 @@ func refusals() []Entry {
 			Remedy: "ask an operator for the role; the roles file says who may do what"},
 		{Code: NoSuchClaim, Cause: "the claim or job that was named is not known",
 			Remedy: "run burstctl status for the names that are"},
+		{Code: NoSuchSite, Cause: "the controller has no site of that name",
+			Remedy: "name a site of the controller's configuration; the message lists them"},
 		{Code: VaultRefused, Cause: "Vault refused the request",
 			Remedy: "check the AppRole, its policy and the PKI role against the README"},
 		{Code: RequestForged, Cause: "a request is unsigned, signed by another, too old or seen before",
 			Remedy: "check the edge key in the controller's sites and both clocks"},
+		{Code: ReleaseRefused, Cause: "the result cannot be let out of quarantine by this person as it stands",
+			Remedy: "burstctl artefacts lists what a site holds; who handed a job in cannot release its results"},
 		{Code: NoOffer, Cause: "no offer is left that nothing speaks against",
 			Remedy: "see burstctl why: every offer is listed with the first reason against it"},
 		{Code: NoCapacity, Cause: "the provider has no such machine free now",

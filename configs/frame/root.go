@@ -118,7 +118,7 @@ func exitCodesTopic() *cobra.Command {
 		means  string
 	}{
 		{ExitOK, "done"}, {ExitFailed, "failed"}, {ExitCanceled, "cancelled, or changes found where asked for"},
-		{ExitDenied, "denied by a residency rule"}, {ExitAuth, "who asks is unknown or may not"},
+		{ExitDenied, "denied by a residency rule, or a violation found"}, {ExitAuth, "who asks is unknown or may not"},
 		{ExitCapacity, "no capacity, or a quota is used up"}, {ExitBudget, "over budget, or the price is unknown"},
 		{ExitEvidence, "a log, receipt or proof does not verify"}, {ExitUsage, "the command line is wrong"},
 		{exitTwice, "interrupted twice: ended at once, run it again to clean up"},

@@ -198,8 +198,8 @@ func law(c configs.Edge, e *edge.Config) error {
 	return of(Catalogue, err)
 }
 
-// places reads the place table, which all keys must have signed. A key that is
-// revoked does not count, as far as this edge has seen the log.
+// places reads the place table, which as many keys as the threshold says, else
+// all, must have signed. A key that is revoked does not count, as far as this edge has seen the log.
 func places(c configs.Places, w *audit.Witness) (*residency.Table, error) {
 	b, err := os.ReadFile(c.Table)
 	if err != nil {
@@ -212,6 +212,6 @@ func places(c configs.Places, w *audit.Witness) (*residency.Table, error) {
 	if len(vs) == 0 {
 		return residency.ParseTable(b)
 	}
-	t, _, err := residency.OpenTableBy(b, note.VerifierList(w.Standing(audit.RolePlaces, vs...)...), len(vs))
+	t, _, err := residency.OpenTableBy(b, note.VerifierList(w.Standing(audit.RolePlaces, vs...)...), c.Need())
 	return t, err
 }

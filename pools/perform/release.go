@@ -8,6 +8,12 @@ import (
 	"github.com/burstctl/burstctl/pools/burst"
 )
 
+// Held is why a result is not let out of quarantine. Made by [Engine.Release];
+// the zero Held names none.
+type Held struct{ Claim, Name, Why string }
+
+func (h *Held) Error() string { return fmt.Sprintf("release %s of %s: %s", h.Name, h.Claim, h.Why) }
+
 // Release enters that a person lets a burst's newest output of that name out of
 // quarantine. Whoever handed the job in may not; neither may it be done twice.
 func (e *Engine) Release(actor, claim, name, reason string) error {
@@ -24,17 +30,17 @@ func (e *Engine) Release(actor, claim, name, reason string) error {
 	}
 	switch {
 	case found == nil:
-		return fmt.Errorf("release %s of %s: the site holds no such result", name, claim)
+		return &Held{claim, name, "the site holds no such result"}
 	case reason == "":
-		return fmt.Errorf("release %s of %s: a reason is missing", name, claim)
+		return &Held{claim, name, "a reason is missing"}
 	case e.submitter(s.Request.JobID) == actor:
-		return fmt.Errorf("release %s of %s: %s handed the job in; another person must decide", name, claim, actor)
+		return &Held{claim, name, actor + " handed the job in; another person must decide"}
 	case slices.Contains(s.Released, found.Digest):
-		return fmt.Errorf("release %s of %s: it is released already", name, claim)
+		return &Held{claim, name, "it is released already"}
 	}
 	err = e.enter(l, actor, &burst.Release{Name: name, Digest: found.Digest, Reason: reason})
 	if errors.Is(err, errOrder) {
-		return fmt.Errorf("release %s of %s: it changed meanwhile", name, claim)
+		return &Held{claim, name, "it changed meanwhile"}
 	}
 	return err
 }
