@@ -25,6 +25,7 @@ type Rule struct {
 	Effect string `json:"effect"` // "permit" or "forbid"
 	File   string `json:"file"`
 	Line   int    `json:"line"`
+	Lift   string `json:"lift,omitempty"` // "break-glass" if an exception may set it aside
 	Col    int    `json:"-"`
 }
 
@@ -39,6 +40,8 @@ type Verdict struct {
 	RulesDigest  string   `json:"rules_digest"`
 	PlacesDigest string   `json:"places_digest"`
 	Alternative  string   `json:"alternative,omitempty"` // set by callers that asked [Rules.Nearest]
+
+	Exception *Excepted `json:"exception,omitempty"` // it is allowed only because of this one
 }
 
 // Screen answers the first question: may a machine for this be created where
@@ -68,7 +71,8 @@ func (q *question) fill(t *Table) {
 }
 
 // answer is the one function behind both questions. Only an explicit permit,
-// with every fact known, no forbid and no error, allows.
+// with every fact known, no forbid and no error, allows; or an [Exception] that
+// is for exactly this question, see excepted.
 func (r *Rules) answer(t *Table, q question) Verdict {
 	v := Verdict{Level: q.level, RulesDigest: r.Digest(), PlacesDigest: t.Digest()}
 	q.fill(t)
@@ -80,7 +84,8 @@ func (r *Rules) answer(t *Table, q question) Verdict {
 		v.Why = fmt.Sprintf("%s is refused: not known: %s", q.what(), strings.Join(v.Missing, ", "))
 		return v
 	}
-	allowed, diagnostic := r.index.about(&q).evaluate(&q, placeRecord(q.place, q.country))
+	policies, place := r.index.about(&q), placeRecord(q.place, q.country)
+	allowed, diagnostic := policies.evaluate(&q, place)
 	if len(diagnostic.Errors) > 0 {
 		ids := make([]cedar.PolicyID, 0, len(diagnostic.Errors))
 		for _, e := range diagnostic.Errors {
@@ -90,13 +95,12 @@ func (r *Rules) answer(t *Table, q question) Verdict {
 		v.Why = fmt.Sprintf("%s is refused: rule %s could not be evaluated", q.what(), v.Rules[0].ID)
 		return v
 	}
-	ids := make([]cedar.PolicyID, 0, len(diagnostic.Reasons))
-	for _, reason := range diagnostic.Reasons {
-		ids = append(ids, reason.PolicyID)
-	}
-	v.Rules = r.cited(ids)
+	v.Rules = r.cited(reasons(diagnostic))
 	v.Allowed = allowed
 	v.Why = q.why(v)
+	if !allowed && len(r.except) > 0 {
+		return r.excepted(&q, policies, place, v)
+	}
 	return v
 }
 

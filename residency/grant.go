@@ -1,6 +1,7 @@
 package residency
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -70,12 +71,14 @@ type grantBody struct {
 	Trust    string `json:"trust"`
 	Rules    string `json:"rules"`  // digest
 	Places   string `json:"places"` // digest
+
+	Exception string `json:"exception,omitempty"` // digest of the one it rests on
 }
 
 // Clear answers the second question: may the node that was proven read? If so
 // it makes the grant; the zero Grant goes with every other verdict. Groups are
 // those of the day it starts. Times are taken as UTC in whole seconds, the start
-// rounded down and the end too.
+// rounded down and the end too. A grant that rests on an exception ends with it.
 func (r *Rules) Clear(t *Table, p Proven, ask Ask, terms Terms) (Grant, Verdict) {
 	q := question{stage: stageRead, ask: ask, place: p.place, proven: p.instance != "", level: p.level, trust: p.trust}
 	v := r.answer(t.At(terms.NotBefore), q)
@@ -84,13 +87,21 @@ func (r *Rules) Clear(t *Table, p Proven, ask Ask, terms Terms) (Grant, Verdict)
 	}
 	terms.NotBefore = terms.NotBefore.UTC().Truncate(time.Second)
 	terms.Expires = terms.Expires.UTC().Truncate(time.Second)
+	excepted := ""
+	if x := v.Exception; x != nil {
+		excepted = x.Digest
+		if x.Expires.Before(terms.Expires) {
+			terms.Expires = x.Expires
+		}
+	}
 	if v.Missing = terms.missing(); len(v.Missing) > 0 {
-		v.Allowed, v.Rules = false, nil
+		v.Allowed, v.Rules, v.Exception = false, nil, nil
 		v.Why = fmt.Sprintf("%s is refused: not known: %s", q.what(), strings.Join(v.Missing, ", "))
 		return Grant{}, v
 	}
 	return Grant{grantBody{V: 1, Terms: terms, Ask: ask, Place: p.place, Instance: p.instance, NodeKey: p.nodeKey,
-		Evidence: p.evidence, Level: p.level, Trust: p.trust, Rules: v.RulesDigest, Places: v.PlacesDigest}}, v
+		Evidence: p.evidence, Level: p.level, Trust: p.trust, Rules: v.RulesDigest, Places: v.PlacesDigest,
+		Exception: excepted}}, v
 }
 
 // check reports what keeps a body from being a grant that Clear could have
@@ -107,7 +118,7 @@ func (b grantBody) check() error {
 	case b.Instance == "":
 		return errors.New("the instance is missing")
 	}
-	for _, d := range []string{b.NodeKey, b.Evidence, b.Rules, b.Places} {
+	for _, d := range []string{b.NodeKey, b.Evidence, b.Rules, b.Places, cmp.Or(b.Exception, b.Rules)} {
 		if !isDigest(d) {
 			return fmt.Errorf("%q is not a digest", d)
 		}

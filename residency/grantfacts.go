@@ -77,5 +77,8 @@ func (g Grant) Expires() time.Time { return g.b.Terms.Expires }
 // RulesDigest names the rules that cleared it.
 func (g Grant) RulesDigest() string { return g.b.Rules }
 
+// Exception is the digest of the exception the grant rests on; "" is none.
+func (g Grant) Exception() string { return g.b.Exception }
+
 // PlacesDigest names the place table that was used.
 func (g Grant) PlacesDigest() string { return g.b.Places }

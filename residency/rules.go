@@ -24,6 +24,7 @@ type Rules struct {
 	set    []policy
 	order  map[cedar.PolicyID]int // of the rule in list, and of its policy in set
 	index  index
+	except []Exception // those that hold; see With
 }
 
 // maxRuleFile bounds a file, and with it the depth of any expression in it.
@@ -99,7 +100,7 @@ type policy struct {
 func (r *Rules) rule(typed *validate.Validator, p *cedar.Policy) (Rule, error) {
 	notes := p.Annotations()
 	rule := Rule{ID: string(notes["id"]), Title: string(notes["title"]), Basis: string(notes["basis"]),
-		Effect: "forbid", Line: p.Position().Line, Col: p.Position().Column}
+		Effect: "forbid", Line: p.Position().Line, Col: p.Position().Column, Lift: string(notes["lift"])}
 	if p.Effect() == cedar.Permit {
 		rule.Effect = "permit"
 	}
@@ -114,6 +115,9 @@ func (r *Rules) rule(typed *validate.Validator, p *cedar.Policy) (Rule, error) {
 		return rule, errors.New("@title is missing")
 	case strings.TrimSpace(rule.Basis) == "":
 		return rule, errors.New("@basis is missing")
+	}
+	if _, ok := notes["lift"]; ok && (rule.Lift != liftable || rule.Effect != "forbid") {
+		return rule, fmt.Errorf("@lift says %q; only a forbid has one, and it says %q", rule.Lift, liftable)
 	}
 	if i, ok := r.order[cedar.PolicyID(rule.ID)]; ok {
 		return rule, fmt.Errorf("@id is already that of %s:%d", r.list[i].File, r.list[i].Line)
