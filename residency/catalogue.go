@@ -53,6 +53,8 @@ type Slice struct {
 	Origin        string   `json:"origin"`
 	Purposes      []string `json:"purposes"`
 	Basis         string   `json:"basis"`
+	Embargo       string   `json:"embargo,omitempty"`   // first day it may be used, "2006-01-02"; "" is none
+	Retention     string   `json:"retention,omitempty"` // last day it may be kept; "" is none
 }
 
 // Catalogue is every dataset of a site. Made by [NewCatalogue]; the zero
@@ -137,7 +139,8 @@ func (d Dataset) slice(spec SliceSpec) (Slice, error) {
 		return Slice{}, err
 	}
 	return Slice{Name: spec.Name, Dataset: d.ID, Class: class, Pseudonymised: spec.Pseudonymised, Origin: d.Origin,
-		Purposes: slices.Sorted(slices.Values(d.Purposes)), Basis: d.Basis}, nil
+		Purposes: slices.Sorted(slices.Values(d.Purposes)), Basis: d.Basis,
+		Embargo: d.Embargo, Retention: d.Retention}, nil
 }
 
 // Slice returns the facts of the slice of that name, or an error.

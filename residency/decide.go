@@ -59,7 +59,7 @@ func known(t *Table, a Address) Place {
 	return p
 }
 
-// fill takes the place's facts from the table in force. A proven place that is
+// fill takes the place's facts and the day from the table in force. A proven place that is
 // not a row of this table any more keeps its address only, which denies.
 func (q *question) fill(t *Table) {
 	row := known(t, q.place.Address)
@@ -68,6 +68,9 @@ func (q *question) fill(t *Table) {
 	}
 	q.place = row
 	q.country = known(t, Address{Provider: row.Provider, Region: row.Region}).Country
+	if q.day = ""; t != nil {
+		q.day = t.day
+	}
 }
 
 // answer is the one function behind both questions. Only an explicit permit,
@@ -82,6 +85,11 @@ func (r *Rules) answer(t *Table, q question) Verdict {
 	}
 	if v.Missing = q.missing(); len(v.Missing) > 0 {
 		v.Why = fmt.Sprintf("%s is refused: not known: %s", q.what(), strings.Join(v.Missing, ", "))
+		return v
+	}
+	if rule, closed := q.closed(); closed { // out of an exception's reach, too
+		v.Rules = []Rule{rule}
+		v.Why = q.why(v)
 		return v
 	}
 	policies, place := r.index.about(&q), placeRecord(q.place, q.country)

@@ -57,6 +57,7 @@ func (r *Rules) Explain(t *Table, c *Catalogue, s Supposed) Explanation {
 		one, many := q.fact(number)
 		e.Facts = append(e.Facts, Fact{name, one, many})
 	}
+	e.Facts = append(e.Facts, q.dayFacts()...)
 	for _, rule := range e.Verdict.Rules {
 		e.Decided = append(e.Decided, r.reason(rule, e.Facts))
 	}
@@ -70,9 +71,13 @@ func (r *Rules) Explain(t *Table, c *Catalogue, s Supposed) Explanation {
 	return e
 }
 
-// reason is a rule with the facts it looks at.
+// reason is a rule with the facts it looks at; what the catalogue closes looks
+// at the days.
 func (r *Rules) reason(rule Rule, facts []Fact) Reason {
 	looked := map[string]bool{}
+	if rule.File == catalogueFile {
+		return Reason{Rule: rule, Facts: facts[len(factNames):]}
+	}
 	p := r.set[r.order[cedar.PolicyID(rule.ID)]]
 	for _, part := range parts((*ast.Policy)(p.p.AST())) {
 		ast.Inspect(ast.NewNode(part), func(n ast.IsNode) bool {

@@ -108,13 +108,16 @@ func (r *Rules) Clear(t *Table, p Proven, ask Ask, terms Terms) (Grant, Verdict)
 // made.
 func (b grantBody) check() error {
 	q := question{stage: stageRead, ask: b.Ask, place: b.Place, country: b.Place.Country, proven: true,
-		level: b.Level, trust: b.Trust}
+		level: b.Level, trust: b.Trust, day: b.Terms.NotBefore.Format(time.DateOnly)}
 	missing := append(q.missing(), b.Terms.missing()...)
+	rule, closed := q.closed()
 	switch {
 	case b.V != 1:
 		return fmt.Errorf("version %d is not known", b.V)
 	case len(missing) > 0:
 		return fmt.Errorf("not known: %s", strings.Join(missing, ", "))
+	case closed:
+		return errors.New(rule.Title)
 	case b.Instance == "":
 		return errors.New("the instance is missing")
 	}

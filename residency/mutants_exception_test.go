@@ -76,6 +76,7 @@ func broken(q question, lifts ...string) Exception {
 // the question's scope, lifts nothing.
 func TestNoMutantOfAnExceptionAllows(t *testing.T) {
 	tab, r := shipped(t)
+	tab = tab.At(oneDay)
 	lifted := map[string]bool{"plan in Virginia": true, "read in Virginia": true, "read in Frankfurt on L1": true}
 	var all []string
 	for _, rule := range r.List() {
@@ -88,6 +89,9 @@ func TestNoMutantOfAnExceptionAllows(t *testing.T) {
 		v, yes := known.answer(tab, g.q), g.allowed || lifted[g.name]
 		if v.Allowed != yes || lifted[g.name] != (v.Exception != nil) {
 			t.Errorf("%s: allowed %t: %s", g.name, v.Allowed, v.Why)
+		}
+		if v := known.answer(tab.At(oneDay.AddDate(0, 0, 1)), g.q); v.Allowed && g.q.ask.Slice.Retention != "" {
+			t.Errorf("%s: allowed after the data's last day: %s", g.name, v.Why)
 		}
 		if g.allowed {
 			continue

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // mutant changes one fact of a question. A blind one is a fact no question may
@@ -96,6 +97,19 @@ func typedMutants() []mutant {
 		{"level", "unknown", true, func(q *question) { q.level = 9 }},
 		{"level", "negative", true, func(q *question) { q.level = -1 }},
 		{"level", "other stage", true, func(q *question) { q.level = map[bool]Level{true: L0, false: L2}[q.proven] }},
+		{"embargo", "blank", true, func(q *question) { q.ask.Slice.Embargo = " " }},
+		{"embargo", "alias", true, func(q *question) { q.ask.Slice.Embargo = "1 May 2025" }},
+		{"embargo", "no such day", true, func(q *question) { q.ask.Slice.Embargo = "2025-02-30" }},
+		{"embargo", "with time", true, func(q *question) { q.ask.Slice.Embargo = "2025-01-01T00:00:00Z" }},
+		{"embargo", "short", true, func(q *question) { q.ask.Slice.Embargo = "2025-1-1" }},
+		{"embargo", "not text", true, func(q *question) { q.ask.Slice.Embargo = "\xff" }},
+		{"embargo", "wrong", false, func(q *question) { q.ask.Slice.Embargo = "2026-05-02" }},
+		{"retention", "blank", true, func(q *question) { q.ask.Slice.Retention = " " }},
+		{"retention", "alias", true, func(q *question) { q.ask.Slice.Retention = "forever" }},
+		{"retention", "no such day", true, func(q *question) { q.ask.Slice.Retention = "2035-13-01" }},
+		{"retention", "out of range", true, func(q *question) { q.ask.Slice.Retention = "99999-01-01" }},
+		{"retention", "look-alike", true, func(q *question) { q.ask.Slice.Retention = "2035\u201001\u201001" }},
+		{"retention", "wrong", false, func(q *question) { q.ask.Slice.Retention = "2026-04-30" }},
 		{"ask", "absent", true, func(q *question) { q.ask = Ask{} }},
 		{"question", "absent", true, func(q *question) { *q = question{} }},
 	}
@@ -122,7 +136,8 @@ func goldens(t *testing.T, tab *Table) []golden {
 	}
 	pseudo := Slice{Name: "claims/2025-q3-pseudonymised", Dataset: "claims", Class: Personal, Pseudonymised: true,
 		Origin: "DE", Purposes: []string{"model-training"}, Basis: "GDPR"}
-	special, public := pseudo, pseudo
+	special, public, dated := pseudo, pseudo, pseudo
+	dated.Embargo, dated.Retention = "2026-05-01", "2026-05-01" // the day they are asked on alone
 	special.Name, special.Class, special.Pseudonymised = "claims/2025-q3", Special, false
 	public.Name, public.Dataset, public.Class = "roads/2025", "roads", Public
 	create := func(s Slice, place string) question {
@@ -137,6 +152,8 @@ func goldens(t *testing.T, tab *Table) []golden {
 	return []golden{
 		{"plan in Frankfurt", true, create(pseudo, "aws/eu-central-1")},
 		{"read in Frankfurt", true, read(pseudo, "aws/eu-central-1", L2)},
+		{"plan on the one day", true, create(dated, "aws/eu-central-1")},
+		{"read on the one day", true, read(dated, "aws/eu-central-1", L2)},
 		{"read in Germany", true, read(pseudo, "azure/germanywestcentral", L3)},
 		{"plan roads anywhere", true, create(public, "aws/us-east-1/us-east-1-bue-1")},
 		{"read roads anywhere", true, read(public, "aws/us-east-1", L1)},
@@ -176,8 +193,15 @@ func contentOf(t testing.TB, name string) []byte {
 	return b
 }
 
+// oneDay is the day that questions are asked on here.
+var oneDay = time.Date(2026, 5, 1, 23, 59, 59, 0, time.UTC)
+
+// supposed is a question as an officer asks it.
+func supposed(q question) Supposed { return Supposed{q.ask, q.place.Address, q.level, q.trust} }
+
 func TestNoMutantOfAQuestionIsAllowed(t *testing.T) {
-	tab, r := shipped(t)
+	undated, r := shipped(t)
+	tab := undated.At(oneDay)
 	tried, denied := 0, 0
 	for _, g := range goldens(t, tab) {
 		if v := r.answer(tab, g.q); v.Allowed != g.allowed {
@@ -198,8 +222,13 @@ func TestNoMutantOfAQuestionIsAllowed(t *testing.T) {
 				t.Errorf("%s, %s %s: denied without naming the fact: %s", g.name, m.fact, m.kind, v.Why)
 			}
 		}
-		for what, tab := range map[string]*Table{"no table": nil, "empty table": {}} {
-			if tried++; r.answer(tab, g.q).Allowed {
+		on := map[string]*Table{"no table": nil, "empty table": {}}
+		if g.q.ask.Slice.Embargo != "" {
+			on["no day"], on["the day before"], on["the day after"] = undated, tab.At(oneDay.AddDate(0, 0, -1)),
+				tab.At(oneDay.AddDate(0, 0, 1))
+		}
+		for what, tab := range on {
+			if tried++; r.answer(tab, g.q).Allowed || r.Ready(tab).Allows(supposed(g.q)) {
 				t.Errorf("%s: allowed with %s", g.name, what)
 			}
 			denied++
@@ -218,6 +247,7 @@ func TestAForbidThatErrsDenies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	tab = tab.At(oneDay)
 	for _, g := range goldens(t, tab) {
 		if v := r.answer(tab, g.q); v.Allowed || len(v.Rules) != 1 || v.Rules[0].ID != "errs" {
 			t.Errorf("%s: %+v", g.name, v)

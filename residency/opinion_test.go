@@ -7,15 +7,17 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/burstctl/burstctl/residency"
 )
 
 // refPlaces reads the table as plain text, by its last section and its groups
-// without an end.
-func refPlaces(t *testing.T) map[string]map[string]any {
+// on the day; where that is "", those without an end.
+func refPlaces(t *testing.T, day string) map[string]map[string]any {
 	t.Helper()
 	b, err := os.ReadFile("places/table.csv")
 	if err != nil {
@@ -33,7 +35,10 @@ func refPlaces(t *testing.T) map[string]map[string]any {
 			section = line
 		case strings.HasPrefix(section, "version,dated"):
 			dated = f[1]
-		case strings.HasPrefix(section, "group,country,from,until") && f[2] <= dated && f[3] == "":
+		case strings.HasPrefix(section, "group,country,from,until"):
+			if day == "" && (f[2] > dated || f[3] != "") || day != "" && (f[2] > day || f[3] != "" && f[3] <= day) {
+				continue
+			}
 			groups[f[1]] = append(groups[f[1]], f[0])
 		case strings.HasPrefix(section, "provider,region,zone,partition,kind"):
 			in := groups[f[5]]
@@ -57,6 +62,30 @@ var (
 	refPart    = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
 	refCountry = regexp.MustCompile(`^(DE|US|FR|PL|GB|CN)$`) // those the questions below use, and no other
 )
+
+// refClosed says by which of its days a slice is closed on a day, and whether
+// all of the days are known.
+func refClosed(s residency.Slice, day string) (by string, known bool) {
+	for _, d := range []string{s.Embargo, s.Retention} {
+		if d == "" {
+			continue
+		}
+		if y, m := refDay.FindStringSubmatch(d), refDay.FindStringSubmatch(day); y == nil || m == nil {
+			return "", false
+		}
+	}
+	number := func(d string) int { n, _ := strconv.Atoi(strings.ReplaceAll(d, "-", "")); return n }
+	switch {
+	case s.Embargo != "" && number(day) < number(s.Embargo):
+		return "embargo", true
+	case s.Retention != "" && number(day) > number(s.Retention):
+		return "retention", true
+	}
+	return "", true
+}
+
+// refDay is a day of those the questions below use, and no other.
+var refDay = regexp.MustCompile(`^(1999|2026)-06-(0[1-9]|1[0-9])$`)
 
 // refFacts are the facts of a question, or nil if one is not known.
 func refFacts(s residency.Supposed, at map[string]map[string]any) map[string]any {
@@ -87,6 +116,22 @@ func refFacts(s residency.Supposed, at map[string]map[string]any) map[string]any
 		"proven": proven, "level": int(s.Level), "trust": trust}
 	maps.Copy(f, place)
 	return f
+}
+
+// refAnswer answers a question: whether all of it is known, whether it is
+// allowed, and what decided.
+func refAnswer(policies []refPolicy, s residency.Supposed, at map[string]map[string]any, day string,
+) (known, allowed bool, by []string) {
+	facts := refFacts(s, at)
+	closed, known := refClosed(s.Ask.Slice, day)
+	switch {
+	case facts == nil || !known:
+		return false, false, nil
+	case closed != "":
+		return true, false, []string{closed}
+	}
+	allowed, by = refDecide(policies, facts)
+	return true, allowed, by
 }
 
 // dice make random rules and questions, the same ones for the same seed.
@@ -148,6 +193,10 @@ func (d dice) question() residency.Supposed {
 	s := residency.Slice{Name: dataset + "/" + d.odd("q3", "all"), Dataset: dataset, Class: residency.Class(1 + d.IntN(6)),
 		Pseudonymised: d.IntN(2) == 0, Origin: d.odd("DE", "US", "FR"), Basis: one(d, "contract", "consent", "contract"),
 		Purposes: []string{d.odd("research"), d.odd("training", "billing")}}
+	if d.IntN(4) == 0 {
+		s.Embargo = d.odd("", "1999-06-05", "2026-06-09", "2026-06-10", "2026-06-11")
+		s.Retention = d.odd("", "1999-06-06", "2026-06-09", "2026-06-10", "2026-06-11")
+	}
 	q := residency.Supposed{Ask: residency.Ask{Slice: s, Purpose: d.odd("research", "training", "billing"),
 		Team: d.odd("fraud", "other"), Site: d.odd("hq")}, At: p.Address, Level: residency.Level(d.IntN(5))}
 	switch d.IntN(50) {
@@ -179,9 +228,16 @@ func TestANaiveSecondOpinionAgreesOnRandomQuestions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	at, d := refPlaces(t), dice{rand.New(rand.NewPCG(1, 2)), tab.Places()}
-	if len(at) != len(d.at) {
-		t.Fatalf("the naive reader finds %d places, want %d", len(at), len(d.at))
+	d := dice{rand.New(rand.NewPCG(1, 2)), tab.Places()}
+	days := []string{"", "1999-06-06", "2026-06-10"} // none is said, and two
+	tabs, ats := []*residency.Table{tab}, []map[string]map[string]any{}
+	for i, day := range days {
+		if ats = append(ats, refPlaces(t, day)); len(ats[i]) != len(d.at) {
+			t.Fatalf("the naive reader finds %d places, want %d", len(ats[i]), len(d.at))
+		}
+		if on, err := time.Parse(time.DateOnly, day); err == nil {
+			tabs = append(tabs, tab.At(on))
+		}
 	}
 	sets := []string{""}
 	for _, name := range []string{"10-never.cedar", "20-may.cedar"} {
@@ -199,23 +255,21 @@ func TestANaiveSecondOpinionAgreesOnRandomQuestions(t *testing.T) {
 		total = 1_000_000
 	}
 	for asked < total {
-		for _, text := range sets {
+		for i, text := range sets {
+			day, at, tab := days[i%len(days)], ats[i%len(days)], tabs[i%len(days)]
 			r := rules(t, text)
 			ready, second := r.Ready(tab), refParse(text)
 			for range 500 {
 				s := d.question()
-				v, facts := r.Suppose(tab, s), refFacts(s, at)
-				want, by := false, []string(nil)
-				if facts != nil {
-					want, by = refDecide(second, facts)
-				}
+				v := r.Suppose(tab, s)
+				known, want, by := refAnswer(second, s, at, day)
 				var got []string
 				for _, rule := range v.Rules {
 					got = append(got, rule.ID)
 				}
 				slices.Sort(by)
 				slices.Sort(got)
-				if v.Allowed != want || (len(v.Missing) > 0) != (facts == nil) || !slices.Equal(got, by) ||
+				if v.Allowed != want || (len(v.Missing) > 0) == known || !slices.Equal(got, by) ||
 					ready.Allows(s) != want {
 					t.Fatalf("%+v under\n%s\nallowed %t by %v, missing %v; second opinion %t by %v", s, text, v.Allowed, got,
 						v.Missing, want, by)

@@ -23,6 +23,7 @@ type question struct {
 	proven  bool
 	level   Level
 	trust   string
+	day     string // of the question, "2006-01-02"; "" is not said
 }
 
 // missing names the facts that are not known, as the rules name them.
@@ -67,7 +68,8 @@ func (q *question) facts(yield func(name string, known bool) bool) {
 		yield("basis", s.Basis != "" && utf8.ValidString(s.Basis)) &&
 		yield("proven", q.proven == (q.stage == stageRead)) &&
 		yield("level", q.level >= L0 && q.level <= L4 && (q.level > L0) == (q.proven && q.trust != TestTrust)) &&
-		yield("trust", isName(q.trust) && (q.trust != claimedTrust) == q.proven)
+		yield("trust", isName(q.trust) && (q.trust != claimedTrust) == q.proven) &&
+		q.days(yield)
 }
 
 // request writes the question in Cedar's words, with the place as placeRecord

@@ -44,8 +44,11 @@ func (y *Ready) Allows(s Supposed) bool {
 		return false
 	}
 	q := s.question(at.place)
-	q.country = at.country
+	q.country, q.day = at.country, y.t.day
 	if !q.asks() {
+		return false
+	}
+	if _, closed := q.closed(); closed {
 		return false
 	}
 	policies := y.r.index.about(&q)

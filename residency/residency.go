@@ -16,6 +16,13 @@
 // error denies too. Rule files are checked against the typed schema of the
 // question when they are read ([ParseRules]), not when they are needed.
 //
+// # Days
+//
+// A dataset is closed before its embargo ends and after its retention does, at
+// both stages and each time a grant is asked about again, whatever a rule
+// permits. The day is the table's ([Table.At]); a dataset that has days is
+// closed on a day that is not said.
+//
 // # A region is not a country
 //
 // 24 of 57 AWS local zones lie in another country than the region they hang

@@ -105,7 +105,7 @@ func TestNoMutantOfASealedGrantIsAllowed(t *testing.T) {
 	}
 	tried, opened := 0, 0
 	for _, g := range goldens(t, tab) {
-		if g.q.stage != stageRead {
+		if g.q.stage != stageRead || g.q.ask.Slice.Embargo != "" { // a site goes by the days of its own catalogue
 			continue
 		}
 		body := grantBody{V: 1, Ask: g.q.ask, Place: g.q.place, Instance: "i-1", NodeKey: digest(nil), Evidence: digest(nil),

@@ -140,8 +140,11 @@ func (e explained) print(w io.Writer) error {
 	fmt.Fprintln(&b, e.Verdict.Why)
 	tell := func(head string, reasons []residency.Reason) {
 		for _, r := range reasons {
-			fmt.Fprintf(&b, "\n%s %s: %s\n  basis  %s\n  at     %s:%d\n", head, r.Rule.ID, r.Rule.Title, r.Rule.Basis,
-				r.Rule.File, r.Rule.Line)
+			at := fmt.Sprintf("%s:%d", r.Rule.File, r.Rule.Line)
+			if r.Rule.Line == 0 { // the catalogue closes it, whatever the rules say
+				at = r.Rule.File
+			}
+			fmt.Fprintf(&b, "\n%s %s: %s\n  basis  %s\n  at     %s\n", head, r.Rule.ID, r.Rule.Title, r.Rule.Basis, at)
 			for i, f := range r.Facts {
 				fmt.Fprintf(&b, "  %-6s %v\n", []string{"facts", ""}[min(i, 1)], f)
 			}

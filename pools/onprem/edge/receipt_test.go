@@ -13,6 +13,7 @@ import (
 
 	"github.com/burstctl/burstctl/pools/burst"
 	"github.com/burstctl/burstctl/pools/onprem/edge"
+	"github.com/burstctl/burstctl/residency"
 	"github.com/burstctl/burstctl/residency/audit"
 	"github.com/burstctl/burstctl/scenarios/cast"
 	"github.com/burstctl/burstctl/tunnel"
@@ -77,6 +78,31 @@ func TestTheSitesOwnRulesStandAboveTheControllers(t *testing.T) {
 	}
 	w.honest("g-2", nil).noByte(t, "rules")
 	w.line("peer refused", "grant=g-2", "site rules", "nothing leaves")
+}
+
+func TestTheSitesOwnDaysStandAboveTheControllers(t *testing.T) {
+	closed := func(embargo, retention string) *residency.Catalogue {
+		c, err := residency.NewCatalogue([]residency.Dataset{{ID: "claims", Title: "Claims", Owner: "claims department",
+			Class: residency.Personal, Origin: "DE", Basis: "contract", Purposes: []string{"model-training"}, Embargo: embargo,
+			Retention: retention, Slices: []residency.SliceSpec{{Name: pseudo, Pseudonymised: true, Dir: "pseudo"}}}})
+		must(t, err)
+		return c
+	}
+	day := func(n int) string { return time.Now().UTC().AddDate(0, 0, n).Format(time.DateOnly) }
+	for id, tt := range map[string]struct{ embargo, retention, why string }{
+		"ended":     {"", day(-2), "retention; contract"},
+		"not-begun": {day(2), "", "embargo; contract"},
+	} {
+		t.Run(id, func(t *testing.T) {
+			var controllers *residency.Catalogue
+			w := newWorld(t, func(w *world) {
+				controllers, w.conf.Catalogue = w.conf.Catalogue, closed(tt.embargo, tt.retention)
+			})
+			w.conf.Catalogue = controllers
+			w.honest("g-1", nil).noByte(t, "rules")
+			w.line("peer refused", "site rules", tt.why)
+		})
+	}
 }
 
 func TestARevokedSerialIsRefusedWhateverTheOrder(t *testing.T) {
