@@ -3,8 +3,8 @@ package policy
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/burstctl/burstctl/residency"
@@ -13,21 +13,38 @@ import (
 // World is what a decision may know besides the request. The zero World offers
 // nothing and clears nothing.
 type World struct {
-	Offers []Offer
+	Offers []Offer // of [Decide]; a book has its own
 	// Screen asks the residency rules whether the request's slice may be at a
 	// claimed place. Nil clears nothing.
 	Screen func(residency.Address) residency.Verdict
+	// Screened is what Screen says of every place of the book, where it was
+	// asked before; nil asks now.
+	Screened *Screened
 	// Left is what the team's budget has neither spent nor reserved.
 	Left Money
-	// Unavailable maps an offer's key to why it cannot be had now.
+	// Unavailable maps an offer's key to why it cannot be had for this claim.
 	Unavailable map[string]string
+	// Closed maps a scope (see [Offer.Scopes]) to why nothing in it is asked for
+	// now, whoever asks. Made by [Memory.Closed].
+	Closed map[string]Closed
 	// MaxLease caps the lease of any node.
 	MaxLease time.Duration
 }
 
+// The kinds of reasons against an offer, in the order in which they are asked:
+// residency first, since no price buys a place.
+const (
+	KindResidency = "residency"
+	KindSize      = "size"
+	KindPrice     = "price"
+	KindBudget    = "budget"
+	KindQuota     = "quota"
+	KindCapacity  = "capacity"
+)
+
 // Strike is the first reason against an offer.
 type Strike struct {
-	Kind  string `json:"kind"` // "residency", "size", "price", "budget" or "capacity"
+	Kind  string `json:"kind"` // one of the Kind constants
 	Rule  string `json:"rule,omitempty"`
 	Title string `json:"title,omitempty"`
 	Basis string `json:"basis,omitempty"`
@@ -37,7 +54,8 @@ type Strike struct {
 // Candidate is one offer considered, cheapest first. A nil Strike means it could be had.
 type Candidate struct {
 	Offer   Offer   `json:"offer"`
-	Reserve Money   `json:"reserve"` // worst case: price × lease
+	Reserve Money   `json:"reserve"`        // worst case: price × lease
+	Cost    *Parts  `json:"cost,omitempty"` // what it is expected to cost; nil if its price is unknown
 	Strike  *Strike `json:"strike,omitempty"`
 }
 
@@ -49,105 +67,91 @@ type Plan struct {
 	Why     string        `json:"why"`
 }
 
+// Tally counts the offers that one reason struck out.
+type Tally struct {
+	Kind  string `json:"kind"`
+	Rule  string `json:"rule,omitempty"`
+	Title string `json:"title,omitempty"`
+	Basis string `json:"basis,omitempty"`
+	Why   string `json:"why"` // against the cheapest of them
+	N     int    `json:"n"`
+}
+
 // Decision explains itself: every offer considered and the first reason
 // against each. A nil Plan is a refusal; so is the zero Decision.
+//
+// An entry of the log has an end, so of very many offers the cheapest of each
+// reason are candidates, and Struck counts all of them.
 type Decision struct {
 	Plan        *Plan       `json:"plan,omitempty"`
 	Candidates  []Candidate `json:"candidates"`
+	Considered  int         `json:"considered,omitempty"` // offers in all; 0 if each is a candidate
+	Struck      []Tally     `json:"struck,omitempty"`     // of all of them; empty if each is a candidate
 	Refusal     string      `json:"refusal,omitempty"`
 	Alternative string      `json:"alternative,omitempty"` // the nearest permitted one
 	Rules       string      `json:"rules"`                 // digest of the rules used
 	Places      string      `json:"places"`                // digest of the place table used
 }
 
-// Decide weighs every offer, cheapest worst case first, and plans the first
-// one nothing speaks against. Residency is asked first: no price buys a place.
-func Decide(r Request, w World) Decision {
-	lease := min(r.Job.Lease, w.MaxLease)
-	var d Decision
-	for _, o := range w.Offers {
-		d.Candidates = append(d.Candidates, Candidate{Offer: o, Reserve: o.PerHour.For(lease)})
+// Decide weighs every offer of w and plans the first one nothing speaks
+// against, cheapest first. Residency is asked first: no price buys a place.
+func Decide(r Request, w World) Decision { return NewBook(w.Offers, nil, Weights{}).Decide(r, w) }
+
+// Reasons counts what struck offers out, most frequent first.
+func (d Decision) Reasons() []Tally {
+	if len(d.Struck) > 0 || d.Considered > 0 {
+		return d.Struck
 	}
-	slices.SortStableFunc(d.Candidates, func(a, b Candidate) int {
-		return cmp.Or(cmp.Compare(a.Reserve.Micros, b.Reserve.Micros), cmp.Compare(a.Offer.Key(), b.Offer.Key()))
+	var all []Tally
+	for _, c := range d.Candidates {
+		if s := c.Strike; s != nil {
+			all = count(all, *s, 1)
+		}
+	}
+	return sorted(all)
+}
+
+// count adds n to the tally of a reason. Offers of one rule are one reason,
+// whatever place each of them is at; without a rule, those of one kind are.
+func count(all []Tally, s Strike, n int) []Tally {
+	i := slices.IndexFunc(all, func(t Tally) bool { return t.Kind == s.Kind && t.Rule == s.Rule })
+	if i < 0 {
+		return append(all, Tally{Kind: s.Kind, Rule: s.Rule, Title: s.Title, Basis: s.Basis, Why: s.Why, N: n})
+	}
+	all[i].N += n
+	return all
+}
+
+func sorted(all []Tally) []Tally {
+	slices.SortStableFunc(all, func(a, b Tally) int {
+		return cmp.Or(cmp.Compare(b.N, a.N), strings.Compare(a.Kind, b.Kind), strings.Compare(a.Rule, b.Rule))
 	})
-	left := 0
-	for i := range d.Candidates {
-		c := &d.Candidates[i]
-		if c.Strike = w.strike(r, *c, &d); c.Strike != nil {
-			continue
-		}
-		if left++; d.Plan == nil {
-			d.Plan = &Plan{Offer: c.Offer, Lease: lease, Reserve: c.Reserve}
-		}
-	}
-	if d.Plan == nil {
-		d.Refusal = d.summary()
-	} else {
-		d.Plan.Why = fmt.Sprintf("cheapest of %d offers that nothing speaks against", left)
-	}
-	return d
+	return all
 }
 
-// strike returns the first reason against c.
-func (w World) strike(r Request, c Candidate, d *Decision) *Strike {
-	if s := w.screen(c.Offer, d); s != nil {
-		return s
+// Summary counts the reasons by kind: "14 offers: 9 residency, 3 quota, 2 price".
+func (d Decision) Summary() string {
+	n := cmp.Or(d.Considered, len(d.Candidates))
+	if n == 0 {
+		return "no offers"
 	}
-	switch {
-	case c.Offer.GPUs < r.Job.GPUs:
-		return &Strike{Kind: "size", Why: fmt.Sprintf("has %d GPUs, the job needs %d", c.Offer.GPUs, r.Job.GPUs)}
-	case !c.Reserve.Known() || c.Reserve.Micros <= 0 || c.Offer.AsOf == "":
-		return &Strike{Kind: "price", Why: "its price or the date of its price is unknown"}
-	case !c.Offer.Market.Known():
-		return &Strike{Kind: "price", Why: fmt.Sprintf("nobody knows how a machine is sold at market %q", c.Offer.Market)}
-	case exceeds(c.Reserve, r.Job.Budget):
-		return &Strike{Kind: "budget", Why: fmt.Sprintf("would reserve %v, the job allows %v", c.Reserve, r.Job.Budget)}
-	case exceeds(c.Reserve, w.Left):
-		why := fmt.Sprintf("would reserve %v, team %s has %v left", c.Reserve, r.Job.Team, w.Left)
-		return &Strike{Kind: "budget", Why: why}
+	var kinds []Tally
+	struck := 0
+	for _, t := range d.Reasons() {
+		kinds, struck = count(kinds, Strike{Kind: t.Kind}, t.N), struck+t.N
 	}
-	if why, gone := w.Unavailable[c.Offer.Key()]; gone {
-		return &Strike{Kind: "capacity", Why: why}
+	var words []string
+	if n > struck {
+		words = append(words, fmt.Sprintf("%d allowed", n-struck))
 	}
-	return nil
-}
-
-// screen asks the residency rules about the place the offer claims.
-func (w World) screen(o Offer, d *Decision) *Strike {
-	if w.Screen == nil {
-		return &Strike{Kind: "residency", Why: "no residency rules are loaded"}
+	for _, t := range sorted(kinds) {
+		words = append(words, fmt.Sprintf("%d %s", t.N, t.Kind))
 	}
-	v := w.Screen(o.At)
-	d.Rules, d.Places = v.RulesDigest, v.PlacesDigest
-	if v.Allowed {
-		return nil
-	}
-	s := &Strike{Kind: "residency", Why: v.Why}
-	if len(v.Rules) > 0 {
-		s.Rule, s.Title, s.Basis = v.Rules[0].ID, v.Rules[0].Title, v.Rules[0].Basis
-	}
-	return s
+	return fmt.Sprintf("%d offers: %s", n, strings.Join(words, ", "))
 }
 
 // exceeds reports whether a is over limit; amounts that cannot be compared are.
 func exceeds(a, limit Money) bool {
 	left, err := limit.Minus(a)
 	return err != nil || left.Micros < 0
-}
-
-// summary counts the reasons: "14 offers: 9 residency, 3 capacity, 2 price".
-func (d Decision) summary() string {
-	if len(d.Candidates) == 0 {
-		return "no offers"
-	}
-	counts := map[string]int{}
-	for _, c := range d.Candidates {
-		counts[c.Strike.Kind]++
-	}
-	s := fmt.Sprintf("%d offers", len(d.Candidates))
-	for i, kind := range slices.Sorted(maps.Keys(counts)) {
-		s += map[bool]string{true: ": ", false: ", "}[i == 0] + fmt.Sprintf("%d %s", counts[kind], kind)
-	}
-	return s
 }

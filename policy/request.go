@@ -3,6 +3,7 @@ package policy
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/burstctl/burstctl/residency"
@@ -23,6 +24,9 @@ type Job struct {
 	Outputs []string      `json:"outputs"` // files the job leaves, returned to the site
 	Budget  Money         `json:"budget"`  // at most this much for the whole burst
 	Lease   time.Duration `json:"lease"`   // nanoseconds; at most this long
+	// Expected is how long it is thought to run, in nanoseconds; 0 is as long as
+	// its lease. Offers are ranked by it; what is reserved follows the lease.
+	Expected time.Duration `json:"expected,omitempty"`
 }
 
 // Check reports the first thing a job lacks.
@@ -54,6 +58,7 @@ type Request struct {
 	// SliceDigest and PayloadDigest are the content-addressed manifests the site
 	// would serve; nothing else is ever served under the claim.
 	SliceDigest   string `json:"slice_digest"`
+	SliceBytes    int64  `json:"slice_bytes,omitempty"` // of all its files; 0 is not said
 	PayloadDigest string `json:"payload_digest"`
 	Signal        Signal `json:"signal"`
 }
@@ -98,8 +103,48 @@ type Offer struct {
 	GPU     string            `json:"gpu"` // accelerator model
 	GPUs    int               `json:"gpus"`
 	PerHour Money             `json:"per_hour"`
-	AsOf    string            `json:"as_of"`  // date of the price, YYYY-MM-DD
-	Source  string            `json:"source"` // where the price was read
+	// AtMost is what an hour can cost where its price moves, as on the spot
+	// market; zero where PerHour is all it can. It is what is reserved.
+	AtMost Money  `json:"at_most,omitzero"`
+	AsOf   string `json:"as_of"`  // date of the price, YYYY-MM-DD
+	Source string `json:"source"` // where the price was read
+}
+
+// Most is the most an hour can cost; unknown if it is less than the price.
+func (o Offer) Most() Money {
+	switch {
+	case o.AtMost == Money{}:
+		return o.PerHour
+	case o.AtMost.Currency != o.PerHour.Currency || o.AtMost.Micros < o.PerHour.Micros:
+		return Money{}
+	}
+	return o.AtMost
+}
+
+// priced reports whether what it costs is known and more than nothing.
+func (o Offer) priced() bool { return o.PerHour.Known() && o.PerHour.Micros > 0 && o.Most().Micros > 0 }
+
+// Family is the machines that share an offer's fate when a quota is used up or
+// a kind of chip runs out: "g5" of g5.xlarge, Azure's sizes without their
+// number of cores.
+func (o Offer) Family() string {
+	if family, _, ok := strings.Cut(o.Type, "."); ok {
+		return family
+	}
+	from := strings.IndexAny(o.Type, "0123456789")
+	if from < 0 {
+		return o.Type
+	}
+	return o.Type[:from] + strings.TrimLeft(o.Type[from:], "0123456789")
+}
+
+// Scopes name what an offer is part of, from narrow to wide: itself, its
+// family in its region and market, its region, its provider.
+func (o Offer) Scopes() [4]string {
+	region := o.At.Provider + "/" + o.At.Region
+	family := Offer{At: residency.Address{Provider: o.At.Provider, Region: o.At.Region}, Type: o.Family() + "*",
+		Market: o.Market}
+	return [4]string{o.Key(), family.Key(), region, o.At.Provider}
 }
 
 // Key names the offer: "aws/eu-central-1 g5.12xlarge", and with " spot" behind

@@ -291,10 +291,8 @@ func (p *play) outcome(s burst.State) outcome {
 	if s.Settled != nil {
 		o.Spent = s.Settled.Spent.String()
 	}
-	for _, c := range s.Decision.Candidates {
-		if c.Strike != nil {
-			o.Refused[cmp.Or(c.Strike.Rule, c.Strike.Kind)]++
-		}
+	for _, t := range s.Decision.Reasons() {
+		o.Refused[cmp.Or(t.Rule, t.Kind)] += t.N
 	}
 	return o
 }

@@ -82,12 +82,12 @@ func refusalCode(d policy.Decision) frame.Code {
 		kind string
 		code frame.Code
 	}{
-		{"capacity", frame.NoCapacity}, {"budget", frame.OverBudget}, {"price", frame.PriceUnknown},
+		{policy.KindCapacity, frame.NoCapacity}, {policy.KindQuota, frame.QuotaReached},
+		{"budget", frame.OverBudget}, {"price", frame.PriceUnknown},
 		{"size", frame.NoOffer}, {"residency", frame.ResidencyDenied},
 	}
 	for _, o := range order {
-		struck := func(c policy.Candidate) bool { return c.Strike != nil && c.Strike.Kind == o.kind }
-		if slices.ContainsFunc(d.Candidates, struck) {
+		if slices.ContainsFunc(d.Reasons(), func(t policy.Tally) bool { return t.Kind == o.kind }) {
 			return o.code
 		}
 	}

@@ -89,7 +89,17 @@ func (d *Decision) plan(p policy.Decision) {
 		d.Why = "burst to " + p.Plan.Offer.Key() + ": " + p.Plan.Why
 	}
 	d.RulesUsed, d.PlacesUsed = p.Rules, p.Places
+	for _, t := range p.Struck { // of more offers than the entry has room for
+		why := Reason{Kind: cmp.Or(t.Kind, "unknown"), Name: t.Why, Times: t.N}
+		if t.Rule != "" {
+			why = Reason{Kind: "rule", Name: t.Rule, Title: t.Title, Basis: t.Basis, Times: t.N}
+		}
+		d.Reasons = append(d.Reasons, why)
+	}
 	for _, c := range p.Candidates {
+		if len(p.Struck) > 0 {
+			break
+		}
 		if s := c.Strike; s != nil && s.Rule != "" {
 			d.Reasons = against(d.Reasons, Reason{Kind: "rule", Name: s.Rule, Title: s.Title, Basis: s.Basis})
 		} else if s != nil {

@@ -217,6 +217,19 @@ func TestAnEntryThatCannotBeReadIsFoundByEveryQuestion(t *testing.T) {
 	}
 }
 
+// Of thousands of offers an entry names a few and counts all.
+func TestARefusalOfVeryManyOffersIsCountedByItsTally(t *testing.T) {
+	strike := &policy.Strike{Kind: "residency", Rule: "eu-only", Why: "no"}
+	refused := policy.Decision{Refusal: "5000 offers", Rules: "r", Places: "p", Considered: 5000,
+		Candidates: []policy.Candidate{{Strike: strike}},
+		Struck:     []policy.Tally{{Kind: "residency", Rule: "eu-only", N: 4990}, {Kind: "price", Why: "unknown", N: 10}}}
+	all, _ := fold(t, lawful, step{body: &burst.Requested{Request: policy.Request{ID: "c-8", Site: "hq"}}, claim: "c-8"},
+		step{body: &burst.Decided{Decision: refused}, claim: "c-8"}).Denials()
+	if len(all) != 2 || all[0].Name != "eu-only" || all[0].Offers != 4990 || all[1].Offers != 10 {
+		t.Errorf("denials %+v", all)
+	}
+}
+
 func TestARefusalIsCountedByItsRuleAndNoViolation(t *testing.T) {
 	job := policy.Job{Name: "train", Team: "fraud", Slice: "claims/q3", Purpose: "research"}
 	strike := &policy.Strike{Kind: "residency", Rule: "eu-only", Title: "In the EEA", Basis: "GDPR Art. 44", Why: "no"}

@@ -135,7 +135,8 @@ func TestASaturatedSiteAsksForEachJobUntilItIsHeard(t *testing.T) {
 	w, e := waits(t, pseudo, &gpu{say: busy}, nil)
 	first, second := next(t, e.requests), next(t, e.requests)
 	for _, r := range []policy.Request{first, second} {
-		if r.ID != edge.ClaimID(site, "job-1") || r.Site != site || r.SliceDigest != w.edge.Held()[pseudo] {
+		if r.ID != edge.ClaimID(site, "job-1") || r.Site != site || r.SliceDigest != w.edge.Held()[pseudo] ||
+			r.SliceBytes <= 0 {
 			t.Errorf("requested: %+v", r)
 		}
 		if err := r.Check(); err != nil {

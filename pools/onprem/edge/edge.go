@@ -87,6 +87,7 @@ type Edge struct {
 	Config
 	store    *slice.DirStore
 	slices   map[string]string // slice name → manifest digest
+	sizes    map[string]int64  // slice name → bytes of its files
 	programs map[string]string // what a job may name a program by → manifest digest
 	unheld   map[string]bool   // jobs said to wait for a slice that is not here; only announce uses it
 	log      sync.Mutex        // one witness operation at a time
@@ -105,8 +106,8 @@ func New(c Config) (*Edge, error) {
 	if c.Announce <= 0 {
 		c.Announce = 15 * time.Second
 	}
-	e := &Edge{Config: c, slices: map[string]string{}, programs: map[string]string{}, unheld: map[string]bool{},
-		grants: map[string]*serving{}, doubt: "the controller was not heard yet"}
+	e := &Edge{Config: c, slices: map[string]string{}, sizes: map[string]int64{}, programs: map[string]string{},
+		unheld: map[string]bool{}, grants: map[string]*serving{}, doubt: "the controller was not heard yet"}
 	if err := os.MkdirAll(c.Quarantine, 0o700); err != nil {
 		return nil, fmt.Errorf("open quarantine: %w", err)
 	}

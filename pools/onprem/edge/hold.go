@@ -50,6 +50,7 @@ func (e *Edge) add(name string, root fs.FS) (string, error) {
 			return "", err
 		}
 	}
+	e.sizes[name] = m.Bytes
 	return m.Digest(), e.store.Add(m, root)
 }
 

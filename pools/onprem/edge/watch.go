@@ -127,7 +127,7 @@ func (e *Edge) request(ctx context.Context, j tunnel.Waiting, s policy.Signal, n
 		return
 	}
 	r := policy.Request{ID: ClaimID(e.Site, j.ID), Site: e.Site, JobID: j.ID, Job: j.Job, At: now.UTC(),
-		SliceDigest: slice, PayloadDigest: program, Signal: s}
+		SliceDigest: slice, SliceBytes: e.sizes[j.Job.Slice], PayloadDigest: program, Signal: s}
 	if err := e.Bus.Request(ctx, r); err != nil {
 		e.Logger.WarnContext(ctx, "request not announced", "job", j.ID, "error", err)
 		return
