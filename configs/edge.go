@@ -25,6 +25,7 @@ type Edge struct {
 	Data       string `path:"file"` // directory the catalogue's dirs are in
 	Slices     string `path:"file"` // directory slices are made in
 	Pseudonyms string `path:"file"` // key of codes for names; empty is none
+	Buckets    []Bucket
 	Payloads   string `path:"file"` // directory of programs, one directory each
 	Quarantine string `path:"file"` // directory results arrive in
 	Rules      string `path:"file"` // directory of the site's own .cedar files
@@ -54,6 +55,13 @@ type Sampler struct {
 	Trace   string        `path:"file"`    // replay: a recorded day
 	Every   time.Duration // between two samples
 	Speed   int           // replay: recorded seconds a second
+}
+
+// Bucket is a store on site that datasets lie in, and who may read it.
+type Bucket struct {
+	Endpoint string // as the catalogue names it
+	Keys     string `path:"file"` // access key and secret key
+	CA       string `path:"file"` // of its certificate; empty is the system's
 }
 
 // ReadEdge reads and checks an edge's file. Its error is *[Errors] unless the

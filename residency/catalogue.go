@@ -22,6 +22,7 @@ type Dataset struct {
 	Slices   []SliceSpec `json:"slices"`
 
 	Location  string    `json:"location,omitempty"`  // directory that all of it lies in
+	Bucket    *Bucket   `json:"bucket,omitempty"`    // nil: dirs are directories; else they begin keys of it
 	Retention string    `json:"retention,omitempty"` // last day it may be kept, "2006-01-02"
 	Embargo   string    `json:"embargo,omitempty"`   // first day it may be used
 	Versions  []Version `json:"versions,omitempty"`
@@ -110,6 +111,11 @@ func (d Dataset) check() error {
 		return fmt.Errorf("origin %q is no ISO 3166-1 country", d.Origin)
 	case !areNames(d.Purposes):
 		return fmt.Errorf("purposes %q are not plain lower-case names", d.Purposes)
+	}
+	if d.Bucket != nil {
+		if err := d.Bucket.check(); err != nil {
+			return err
+		}
 	}
 	return d.checkLayout()
 }

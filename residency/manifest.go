@@ -93,7 +93,7 @@ func (m Manifest) check() error {
 	case len(m.Files) == 0 || len(m.Files) > maxFiles:
 		return fmt.Errorf("%d files: not within 1 and %d", len(m.Files), maxFiles)
 	}
-	seen, left := map[string]bool{}, m.Bytes
+	left, names := m.Bytes, make([]string, 0, len(m.Files))
 	for i, f := range m.Files {
 		if err := f.check(m.ChunkSize); err != nil {
 			return fmt.Errorf("file %q: %w", f.Name, err)
@@ -101,10 +101,7 @@ func (m Manifest) check() error {
 		if i > 0 && f.Name <= m.Files[i-1].Name {
 			return fmt.Errorf("file %q is out of order", f.Name)
 		}
-		if seen[fold(f.Name)] {
-			return fmt.Errorf("file %q differs from another in case only", f.Name)
-		}
-		seen[fold(f.Name)] = true
+		names = append(names, f.Name)
 		if left -= f.Size; left < 0 {
 			return fmt.Errorf("the files hold more than %d bytes", m.Bytes)
 		}
@@ -112,19 +109,7 @@ func (m Manifest) check() error {
 	if left != 0 {
 		return fmt.Errorf("the files hold %d bytes less than %d", left, m.Bytes)
 	}
-	return errors.Join(m.checkDirs(seen), m.checkMade())
-}
-
-// checkDirs reports a file that another file's name uses as a directory.
-func (m Manifest) checkDirs(seen map[string]bool) error {
-	for _, f := range m.Files {
-		for d := path.Dir(fold(f.Name)); d != "."; d = path.Dir(d) {
-			if seen[d] {
-				return fmt.Errorf("file %q lies in another file", f.Name)
-			}
-		}
-	}
-	return nil
+	return errors.Join(CheckNames(names), m.checkMade())
 }
 
 // check reports the first thing wrong with one file.

@@ -26,6 +26,7 @@ var mayImport = map[string]string{
 	"pools/perform":      "policy pools pools/burst residency residency/audit tunnel",
 
 	"residency/audit":             "",
+	"residency/bucket":            "residency",
 	"residency/columnar":          "residency",
 	"residency/places":            "",
 	"residency/review":            "residency",
@@ -70,7 +71,7 @@ var mayImport = map[string]string{
 	"configs/roles/rolestest": "",
 	"configs/rules":           "",
 	"configs/site": "configs configs/keys policy pools/bus pools/onprem pools/onprem/edge pools/onprem/replay " +
-		"residency residency/audit residency/columnar scenarios/traces tunnel/control",
+		"residency residency/audit residency/bucket residency/columnar scenarios/traces tunnel/control",
 
 	"scenarios": "",
 	"scenarios/cast": "policy pools pools/burst pools/cloud pools/cloud/sim pools/perform residency " +
@@ -80,7 +81,7 @@ var mayImport = map[string]string{
 	"scenarios/train":  "",
 
 	"cmd/edge-connector": "configs configs/frame configs/site pools/bus pools/onprem pools/onprem/edge " +
-		"pools/onprem/nvml residency residency/audit residency/columnar tunnel/control tunnel/slice",
+		"pools/onprem/nvml residency residency/audit residency/bucket residency/columnar tunnel/control tunnel/slice",
 	"cmd/burstctl": "...", // whatever it wires; what it must not reach is below
 }
 

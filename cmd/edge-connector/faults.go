@@ -10,6 +10,7 @@ import (
 	"github.com/burstctl/burstctl/pools/onprem/edge"
 	"github.com/burstctl/burstctl/pools/onprem/nvml"
 	"github.com/burstctl/burstctl/residency/audit"
+	"github.com/burstctl/burstctl/residency/bucket"
 	"github.com/burstctl/burstctl/residency/columnar"
 	"github.com/burstctl/burstctl/tunnel/control"
 	"github.com/burstctl/burstctl/tunnel/slice"
@@ -34,6 +35,14 @@ func codeOf(err error) frame.Code {
 		return frame.ReceiptUnproven
 	case said:
 		return frame.Code(told.Code)
+	case errors.Is(err, bucket.ErrAway):
+		return frame.BucketAway
+	case errors.Is(err, bucket.ErrDenied):
+		return frame.BucketDenied
+	case errors.Is(err, bucket.ErrChanged):
+		return frame.SliceChanged
+	case errors.Is(err, bucket.ErrRefused):
+		return frame.SliceRefused
 	case bussed || errors.Is(err, bus.ErrAway):
 		return frame.NATSAway
 	case errors.Is(err, slice.ErrChanged) || errors.Is(err, columnar.ErrChanged):

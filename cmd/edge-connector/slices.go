@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -56,7 +57,7 @@ func told(c *residency.Catalogue, d residency.Dataset, spec residency.SliceSpec,
 		r.State = err.Error()
 		return r
 	}
-	if !spec.Derived() {
+	if !spec.Derived() && d.Bucket == nil {
 		r.State = "as it lies"
 	}
 	m := b.Manifest
@@ -79,7 +80,7 @@ func slicesVerb(use, short string, args cobra.PositionalArgs, do work) *cobra.Co
 	var path string
 	c := &cobra.Command{Use: use, Short: short, Args: args, RunE: func(c *cobra.Command, names []string) error {
 		var rows []row
-		err := eachSlice(path, names, func(cat *residency.Catalogue, s *columnar.Store, d residency.Dataset,
+		err := eachSlice(c.Context(), path, names, func(cat *residency.Catalogue, s *columnar.Store, d residency.Dataset,
 			spec residency.SliceSpec) error {
 			b, err := do(s, d, spec)
 			rows = append(rows, told(cat, d, spec, b, errors.Unwrap(err)))
@@ -117,7 +118,7 @@ func tabulate(w io.Writer, rows []row) error {
 }
 
 // eachSlice opens a site's slices and calls do with each that is named.
-func eachSlice(path string, names []string,
+func eachSlice(ctx context.Context, path string, names []string,
 	do func(*residency.Catalogue, *columnar.Store, residency.Dataset, residency.SliceSpec) error) error {
 	conf, err := configs.ReadEdge(path)
 	if err != nil {
@@ -136,7 +137,7 @@ func eachSlice(path string, names []string,
 			return frame.Wrap(frame.SliceMissing, err, "known are "+strings.Join(cat.Names(), ", "))
 		}
 	}
-	store, err := site.OpenSlices(conf)
+	store, err := site.OpenSlices(ctx, conf)
 	if err != nil {
 		return coded(err)
 	}
@@ -159,7 +160,7 @@ func inspectCommand() *cobra.Command {
 	var path string
 	c := &cobra.Command{Use: "inspect SLICE", Short: "Show the manifest of a slice", Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, names []string) error {
-			return eachSlice(path, names, func(_ *residency.Catalogue, s *columnar.Store, d residency.Dataset,
+			return eachSlice(c.Context(), path, names, func(_ *residency.Catalogue, s *columnar.Store, d residency.Dataset,
 				spec residency.SliceSpec) error {
 				b, err := s.Held(d, spec)
 				if err != nil {

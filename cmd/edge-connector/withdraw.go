@@ -54,7 +54,7 @@ func withdraw(c *cobra.Command, path, dataset string, names []string) error {
 	var done bool
 	var rows []recalled
 	var failed error
-	err := eachSlice(path, nil, func(_ *residency.Catalogue, s *columnar.Store, d residency.Dataset,
+	err := eachSlice(c.Context(), path, nil, func(_ *residency.Catalogue, s *columnar.Store, d residency.Dataset,
 		_ residency.SliceSpec) error {
 		if done || d.ID != dataset {
 			return nil

@@ -65,6 +65,8 @@ func reach() []Entry {
 			Remedy: "unseal it; running grants end by themselves, none is renewed meanwhile"},
 		{Code: EdgeAway, Cause: "the edge of the site cannot be reached",
 			Remedy: "check edge-connector on the site; nothing is served without its signature"},
+		{Code: BucketAway, Cause: "the store on site that the dataset's bucket is on does not answer, or broke off",
+			Remedy: "check the store and the endpoint in the catalogue, and build the slice again"},
 	}
 }
 
@@ -113,6 +115,8 @@ func refusals() []Entry {
 			Remedy: "check the edge key in the controller's sites and both clocks"},
 		{Code: ReleaseRefused, Cause: "the result cannot be let out of quarantine by this person as it stands",
 			Remedy: "burstctl artefacts lists what a site holds; who handed a job in cannot release its results"},
+		{Code: BucketDenied, Cause: "the store does not let the edge's access keys read the dataset's bucket",
+			Remedy: "check keys of its endpoint in edge.yaml, and that they may list and get; and this host's clock"},
 		{Code: NoOffer, Cause: "no offer is left that nothing speaks against",
 			Remedy: "see burstctl why: every offer is listed with the first reason against it"},
 		{Code: NoCapacity, Cause: "the provider has no such machine free now",

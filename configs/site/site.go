@@ -79,7 +79,7 @@ func Open(ctx context.Context, c configs.Edge, src Source, lg *slog.Logger) (*Si
 	for _, step := range []struct {
 		part Part
 		read func(configs.Edge, *edge.Config) error
-	}{{Keys, identity}, {Keys, witness}, {Rules, law}, {Slices, holdings}, {Slices, payloads}} {
+	}{{Keys, identity}, {Keys, witness}, {Rules, law}, {Slices, holding(ctx)}, {Slices, payloads}} {
 		if err := of(step.part, step.read(c, &conf)); err != nil {
 			return nil, fmt.Errorf("open site %s: %w", c.Site, err)
 		}

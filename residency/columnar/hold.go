@@ -47,9 +47,9 @@ type order struct {
 }
 
 // derive makes new files and keeps them under the digest of their manifest.
-func (s *Store) derive(root *os.Root, o order) (b Built, err error) {
+func (s *Store) derive(from origin, o order) (b Built, err error) {
 	var m residency.Manifest
-	left, err := s.made(root, o, func(name string, work *os.Root, made residency.Manifest) error {
+	left, err := s.made(from, o, func(name string, work *os.Root, made residency.Manifest) error {
 		m = made
 		return s.keep(name, work, made)
 	})
@@ -64,8 +64,8 @@ func (s *Store) derive(root *os.Root, o order) (b Built, err error) {
 // made makes the files of a slice in a directory of their own, which is gone
 // when then returns, unless then gave it another name. It returns how many rows
 // were left out.
-func (s *Store) made(root *os.Root, o order, then func(string, *os.Root, residency.Manifest) error) (int64, error) {
-	defer root.Close()
+func (s *Store) made(from origin, o order, then func(string, *os.Root, residency.Manifest) error) (int64, error) {
+	defer from.Close()
 	maker, err := newMaker(o.set, o.spec, s.key)
 	if err != nil {
 		return 0, err
@@ -77,7 +77,7 @@ func (s *Store) made(root *os.Root, o order, then func(string, *os.Root, residen
 	}
 	defer work.Close()
 	defer s.slices.RemoveAll(name) // gone already if it was kept
-	maker.root, maker.work = root, work
+	maker.from, maker.work = from, work
 	made, err := maker.make(o.inputs)
 	if err != nil {
 		return 0, err
@@ -115,7 +115,7 @@ func (s *Store) verify(d residency.Dataset, spec residency.SliceSpec) (Built, er
 	if err != nil {
 		return Built{}, err
 	}
-	root, first, inputs, err := s.sources(d, spec)
+	from, first, inputs, err := s.sources(d, spec)
 	if err != nil {
 		return Built{}, err
 	}
@@ -123,13 +123,13 @@ func (s *Store) verify(d residency.Dataset, spec residency.SliceSpec) (Built, er
 		if b.Manifest.Made.Source != first.Digest {
 			err = changed("its files are of another version")
 		}
-		return b, errors.Join(err, root.Close())
+		return b, errors.Join(err, from.Close())
 	}
 	without, err := s.allowed(d, spec)
 	if err != nil {
 		return Built{}, err
 	}
-	_, err = s.made(root, order{d, spec, first, inputs, without}, func(_ string, _ *os.Root, m residency.Manifest) error {
+	_, err = s.made(from, order{d, spec, first, inputs, without}, func(_ string, _ *os.Root, m residency.Manifest) error {
 		if m.Digest() != b.Manifest.Digest() {
 			return changed("made again it is %s, and it was %s", m.Digest(), b.Manifest.Digest())
 		}
@@ -189,7 +189,7 @@ func (s *Store) held(d residency.Dataset, spec residency.SliceSpec) (Built, erro
 	if _, spoken := asked(d, spec, without); c.Slice != spec.Name || c.Spec != spoken {
 		return Built{}, fmt.Errorf("%w: the catalogue asks for something else now", ErrNotBuilt)
 	}
-	if spec.Derived() {
+	if copied(d, spec) {
 		return s.open(c.Manifest)
 	}
 	m, err := s.manifest(c.Manifest)

@@ -21,7 +21,7 @@ type maker struct {
 	spec    residency.SliceSpec
 	key     Key
 	keep    *Predicate // nil keeps every row
-	root    *os.Root   // where the version's files lie
+	from    origin     // of the version's files
 	work    *os.Root   // where new files come
 
 	file, path []residency.Column // of the layout
@@ -265,7 +265,7 @@ func (m *maker) stage(in input) (*os.File, error) {
 	}
 	err = m.work.Remove("source")
 	if err == nil {
-		err = same(m.root, in, f)
+		err = same(m.from, in, f)
 	}
 	if err == nil {
 		_, err = f.Seek(0, io.SeekStart)

@@ -200,8 +200,8 @@ func equal(was, is []input) error {
 }
 
 // same reports whether a file still has the bytes it is known by.
-func same(root *os.Root, want input, w io.Writer) error {
-	got, err := hashFile(root, want.Name, w)
+func same(from origin, want input, w io.Writer) error {
+	got, err := from.hash(want.Name, w)
 	if err == nil && got != want {
 		err = changed("%s has changed", want.Name)
 	}

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -33,6 +32,7 @@ type Store struct {
 	key          Key
 	today        string
 	lock         *os.File
+	buckets      Buckets
 }
 
 // Built is a slice as it can be served. Made by [Store.Build] and [Store.Held].
@@ -138,7 +138,8 @@ func asked(d residency.Dataset, spec residency.SliceSpec, without []string) ([]b
 		Table     *residency.Layout
 		Slice     residency.SliceSpec
 		Without   []string
-	}{"burstctl slice 1", d.ID, d.Source(spec), d.Table, spec, without})
+		Bucket    *residency.Bucket `json:",omitempty"`
+	}{"burstctl slice 1", d.ID, d.Source(spec), d.Table, spec, without, d.Bucket})
 	if err != nil {
 		return nil, ""
 	}
@@ -164,17 +165,19 @@ func (s *Store) build(d residency.Dataset, spec residency.SliceSpec) (Built, err
 	if err != nil {
 		return Built{}, err
 	}
-	root, first, inputs, err := s.sources(d, spec)
+	from, first, inputs, err := s.sources(d, spec)
 	if err != nil {
 		return Built{}, err
 	}
 	_, spoken := asked(d, spec, without)
 	var b Built
-	if spec.Derived() {
-		b, err = s.derive(root, order{d, spec, first, inputs, without})
+	whole := residency.Made{Dataset: d.ID, Version: first.Version, Source: first.Digest, Spec: spoken} // nobody withdrew
+	if dir, ok := from.(directory); spec.Derived() {
+		b, err = s.derive(from, order{d, spec, first, inputs, without})
+	} else if ok {
+		b, err = s.found(spec, dir.Root, inputs, whole)
 	} else {
-		made := residency.Made{Dataset: d.ID, Version: first.Version, Source: first.Digest, Spec: spoken} // nobody withdrew
-		b, err = s.found(spec, root, inputs, made)
+		b, err = s.fetch(spec, from, inputs, whole)
 	}
 	if err != nil {
 		return Built{}, err
@@ -186,14 +189,14 @@ func (s *Store) build(d residency.Dataset, spec residency.SliceSpec) (Built, err
 	return b, writeWhole(s.slices, "current/"+fileName(spec.Name), record)
 }
 
-// sources opens the directory of a slice's version and picks its files.
-func (s *Store) sources(d residency.Dataset, spec residency.SliceSpec) (*os.Root, seen, []input, error) {
+// sources opens where a slice's version lies and picks its files.
+func (s *Store) sources(d residency.Dataset, spec residency.SliceSpec) (origin, seen, []input, error) {
 	v := d.Source(spec)
-	root, err := s.openDir(v.Dir)
+	from, err := s.origin(d, v)
 	if err != nil {
 		return nil, seen{}, nil, err
 	}
-	first, err := s.version(d, v, root)
+	first, err := s.version(d, v, from)
 	if err != nil {
 		err = fmt.Errorf("version %s of %s: %w", v.Name, d.ID, err)
 	}
@@ -202,10 +205,10 @@ func (s *Store) sources(d residency.Dataset, spec residency.SliceSpec) (*os.Root
 		inputs, err = choose(first.Files, spec)
 	}
 	if err != nil {
-		root.Close()
+		from.Close()
 		return nil, seen{}, nil, err
 	}
-	return root, first, inputs, nil
+	return from, first, inputs, nil
 }
 
 // openDir opens a directory below data by steps without links.
@@ -240,19 +243,12 @@ func (s *Store) openDir(dir string) (*os.Root, error) {
 
 // version reads the files of a version and holds them to what the catalogue
 // says of them and to what they were when they were first seen.
-func (s *Store) version(d residency.Dataset, v residency.Version, root *os.Root) (seen, error) {
-	names, err := list(root)
+func (s *Store) version(d residency.Dataset, v residency.Version, from origin) (seen, error) {
+	files, err := inputs(from)
 	if err != nil {
 		return seen{}, err
 	}
-	is := seen{Dataset: d.ID, Version: v.Name, Dir: v.Dir, Files: []input{}}
-	for _, n := range names {
-		in, err := hashFile(root, n, io.Discard)
-		if err != nil {
-			return seen{}, err
-		}
-		is.Files = append(is.Files, in)
-	}
+	is := seen{Dataset: d.ID, Version: v.Name, Dir: at(d, v), Files: files}
 	b, err := json.Marshal(is.Files)
 	if err != nil {
 		return seen{}, err
@@ -264,9 +260,9 @@ func (s *Store) version(d residency.Dataset, v residency.Version, root *os.Root)
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
 		return seen{}, err
-	case was.Dir != v.Dir:
+	case was.Dir != is.Dir:
 		return seen{}, changed("it was in %s when it was first seen, and is in %s now: a version never changes", was.Dir,
-			v.Dir)
+			is.Dir)
 	default:
 		if err := equal(was.Files, is.Files); err != nil {
 			return seen{}, changed("%w since it was first seen: a version never changes, name a new one", err)
