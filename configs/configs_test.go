@@ -27,7 +27,7 @@ func TestTheExamplesAreReadAsTheyAre(t *testing.T) {
 	if c.State != filepath.Join(here, "state") || c.Places.Keys[0] != key {
 		t.Errorf("paths do not start at the file: %q, %q", c.State, c.Places.Keys)
 	}
-	if c.Budgets["actuarial"] != (policy.Money{Micros: 25e6, Currency: "USD"}) ||
+	if c.Budgets["actuarial"].Total != (policy.Money{Micros: 25e6, Currency: "USD"}) ||
 		c.OIDC != nil || c.Issuer.Vault.Mount != "" {
 		t.Errorf("got %+v", c)
 	}
@@ -131,7 +131,13 @@ func TestEachMistakeIsNamedWithItsPlaceAndItsRemedy(t *testing.T) {
 			"it is longer than 60s", "60s or shorter"},
 		{"money without a currency", "25.00 USD", "25.00", "1:14", "it is a number, not text", "12.50 USD"},
 		{"money below zero", "25.00 USD", "-1.00 USD", "1:14", "is not an amount above zero", "12.50 USD"},
-		{"two currencies", "100.00 USD", "100.00 EUR", "1:13", "it is in EUR and the first in USD", "one currency"},
+		{"two currencies", "100.00 USD", "100.00 EUR", "1:12", "it is in EUR and the first in USD", "one currency"},
+		{"a budget for no period", "    total: 100.00 USD\n    month: 40.00 USD\n    day: 10.00 USD\n    burst",
+			"    burst", "1:5", "it bounds no period", "add total, month or day"},
+		{"a period that is none", "    month: 40", "    week: 40", "1:5", `unknown key "week"`, "known here: burst, day"},
+		{"a queue with a price", "night: {day: 20.00 USD}", "night: {max_price: 2.00 USD}", "", "a queue has no max_price",
+			"to the job"},
+		{"an alert past the whole", "[50, 80, 100]", "[50, 120]", "1:16", "120 is more than 100", "commented example"},
 		{"a place that is none", "aws/us-east-1,",
 			"us-east-1,", "1:14", `key providers[0].places[0]: "us-east-1" is not a provider`, "as in aws/eu"},
 		{"a kind that is none", "  kind: embedded",

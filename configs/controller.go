@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"time"
-
-	"github.com/burstctl/burstctl/policy"
 )
 
 // Controller is the file of "burstctl controller". Made by [ReadController];
@@ -23,11 +21,12 @@ type Controller struct {
 	Sites     []Site
 	Rules     string `path:"file"` // directory of .cedar files
 	Places    Places
-	Catalogue string `path:"file"`
-	Roles     string `path:"file"` // .cedar file, or a directory of them
-	OIDC      *OIDC  // nil: certificates only
-	Offers    string `path:"file"` // CSV of pools/cloud/catalog
-	Budgets   map[string]policy.Money
+	Catalogue string            `path:"file"`
+	Roles     string            `path:"file"` // .cedar file, or a directory of them
+	OIDC      *OIDC             // nil: certificates only
+	Offers    string            `path:"file"` // CSV of pools/cloud/catalog
+	Budgets   map[string]Budget // by team
+	Spending  Spending
 	Issuer    Issuer
 	Providers []Driver
 	Lease     Lease
@@ -167,21 +166,6 @@ func (a Attestation) check(r *report) {
 		if pair.has && pair.lacks {
 			r.at(r.root.find("attestation", pair.key).position, false, "key attestation."+pair.key,
 				"it says nothing without attestation."+pair.other, "name that directory too")
-		}
-	}
-}
-
-// checkBudgets refuses a second currency.
-func (c *Controller) checkBudgets(r *report) {
-	first := ""
-	for _, team := range r.root.fields["budgets"].order {
-		currency := c.Budgets[team].Currency
-		if first == "" {
-			first = currency
-		}
-		if currency != first {
-			r.at(r.root.find("budgets", team).position, false, "budget of "+team,
-				"it is in "+currency+" and the first in "+first, "keep one currency; amounts are never converted")
 		}
 	}
 }

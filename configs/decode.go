@@ -79,6 +79,13 @@ func (d decoder) known(n *node, v reflect.Value) (bool, error) {
 		parsed, err := policy.ParseMoney(text)
 		*to = parsed
 		return true, err
+	case *Budget:
+		if n.fields != nil {
+			return false, nil
+		}
+		parsed, err := policy.ParseMoney(text)
+		to.Total = parsed
+		return true, err
 	case *residency.Address:
 		parsed, err := residency.ParseAddress(text)
 		*to = parsed

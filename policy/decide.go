@@ -20,8 +20,13 @@ type World struct {
 	// Screened is what Screen says of every place of the book, where it was
 	// asked before; nil asks now.
 	Screened *Screened
-	// Left is what the team's budget has neither spent nor reserved.
+	// Left is the least that any budget concerned has neither spent nor reserved.
 	Left Money
+	// LeftOf names that budget; empty is the team's.
+	LeftOf string
+	// MaxPrice is the most that the house pays for a machine per hour; unknown is
+	// no bound.
+	MaxPrice Money
 	// Unavailable maps an offer's key to why it cannot be had for this claim.
 	Unavailable map[string]string
 	// Closed maps a scope (see [Offer.Scopes]) to why nothing in it is asked for
@@ -148,10 +153,4 @@ func (d Decision) Summary() string {
 		words = append(words, fmt.Sprintf("%d %s", t.N, t.Kind))
 	}
 	return fmt.Sprintf("%d offers: %s", n, strings.Join(words, ", "))
-}
-
-// exceeds reports whether a is over limit; amounts that cannot be compared are.
-func exceeds(a, limit Money) bool {
-	left, err := limit.Minus(a)
-	return err != nil || left.Micros < 0
 }

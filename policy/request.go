@@ -22,11 +22,19 @@ type Job struct {
 	// of an image. It travels by the road like a slice.
 	Payload string        `json:"payload"`
 	Outputs []string      `json:"outputs"` // files the job leaves, returned to the site
-	Budget  Money         `json:"budget"`  // at most this much for the whole burst
+	Budget  Money         `json:"budget"`  // at most this much for the whole burst, all attempts together
 	Lease   time.Duration `json:"lease"`   // nanoseconds; at most this long
 	// Expected is how long it is thought to run, in nanoseconds; 0 is as long as
 	// its lease. Offers are ranked by it; what is reserved follows the lease.
 	Expected time.Duration `json:"expected,omitempty"`
+	// MaxPrice is the most that a machine may cost per hour; unknown is no bound.
+	MaxPrice Money `json:"max_price,omitzero"`
+	// Queue and Project say what it is counted under; empty is none. A queue may
+	// have a budget of its own.
+	Queue   string `json:"queue,omitempty"`
+	Project string `json:"project,omitempty"`
+	// Idle is how long it may run without reporting progress; 0 is for ever.
+	Idle time.Duration `json:"idle,omitempty"`
 }
 
 // Check reports the first thing a job lacks.

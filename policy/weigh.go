@@ -24,6 +24,7 @@ const (
 	tooSmall
 	noPrice
 	noMarket
+	tooDear
 	overJob
 	overTeam
 	tried
@@ -42,6 +43,7 @@ type weighing struct {
 	gb       float64
 	job      int64 // the most an hour may cost for the job's budget, in micros
 	team     int64 // and for what the team has left
+	dear     Money // and at all; unknown is no bound
 	totals   []int64
 	heaps    [][]int // cheapest lines of each reason
 	counts   []int
@@ -57,6 +59,7 @@ func (b *Book) Decide(r Request, w World) Decision {
 	}
 	x.hours = min(cmp.Or(r.Job.Expected, x.lease), x.lease).Hours()
 	x.job, x.team = hourly(r.Job.Budget.Micros, x.lease), hourly(w.Left.Micros, x.lease)
+	x.dear = lower(r.Job.MaxPrice, w.MaxPrice)
 	x.heaps, x.counts = make([][]int, x.screened.reasons+reasons), make([]int, x.screened.reasons+reasons)
 	for i := range b.lines {
 		x.weigh(i)
@@ -116,6 +119,8 @@ func (x *weighing) reason(l *line) int {
 		return after(noPrice)
 	case !l.Market.Known():
 		return after(noMarket)
+	case x.dear.Known() && (l.most > x.dear.Micros || l.PerHour.Currency != x.dear.Currency):
+		return after(tooDear)
 	case l.most > x.job || l.PerHour.Currency != x.r.Job.Budget.Currency:
 		return after(overJob)
 	case l.most > x.team || l.PerHour.Currency != x.w.Left.Currency:
@@ -249,10 +254,12 @@ func (x *weighing) strike(i int) *Strike {
 		return &Strike{Kind: KindPrice, Why: "its price or the date of its price is unknown"}
 	case noMarket:
 		return &Strike{Kind: KindPrice, Why: fmt.Sprintf("nobody knows how a machine is sold at market %q", l.Market)}
+	case tooDear:
+		return &Strike{Kind: KindPrice, Why: fmt.Sprintf("may cost %v an hour, %s", l.Offer.Most(), maxPriceOf(x.r.Job, x.w))}
 	case overJob:
 		return &Strike{Kind: KindBudget, Why: fmt.Sprintf("would reserve %v, the job allows %v", reserve, x.r.Job.Budget)}
 	case overTeam:
-		why := fmt.Sprintf("would reserve %v, team %s has %v left", reserve, x.r.Job.Team, x.w.Left)
+		why := fmt.Sprintf("would reserve %v, %s has %v left", reserve, cmp.Or(x.w.LeftOf, "team "+x.r.Job.Team), x.w.Left)
 		return &Strike{Kind: KindBudget, Why: why}
 	case tried:
 		return &Strike{Kind: KindCapacity, Why: x.w.Unavailable[l.key]}

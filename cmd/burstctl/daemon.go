@@ -168,8 +168,8 @@ func (d *daemon) openEngine(ctx context.Context, law perform.InForce) error {
 		advertise = d.ln.Addr().String()
 	}
 	d.engine, err = perform.Open(ctx, perform.Config{
-		Log: d.log, Fleet: d.fleet, Issuer: d.issuer, Ledger: cloud.NewLedger(d.conf.Budgets), Verifiers: verifiers,
-		Grants: grants, GrantsKey: grants, InForce: law, Offers: offers,
+		Log: d.log, Fleet: d.fleet, Issuer: d.issuer, Ledger: cloud.NewLedger(d.conf.Limits()), Verifiers: verifiers,
+		Grants: grants, GrantsKey: grants, InForce: law, Offers: offers, MaxPrice: d.conf.MaxPrices(),
 		UserData: pools.UserData{Control: advertise, CA: pin, Domain: d.conf.Domain},
 		Timing:   d.timing(), Logger: d.lg, Observe: d.observe,
 	})

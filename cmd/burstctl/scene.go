@@ -89,7 +89,7 @@ func (p *play) open(conf configs.Controller, isolated bool) error {
 	if err != nil {
 		return frame.Wrap(frame.BadConfig, err, "")
 	}
-	p.story.teller.place, p.story.budgets = places.Lookup, conf.Budgets
+	p.story.teller.place, p.story.budgets = places.Lookup, conf.Limits()
 	p.story.aside, p.story.seen = second.Name, p.see
 	nodes := "plain ones, as this user may not make namespaces"
 	if isolated {

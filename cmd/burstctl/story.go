@@ -85,7 +85,7 @@ type story struct {
 
 	mu      sync.Mutex
 	teller  teller
-	budgets map[string]policy.Money
+	budgets []policy.Budget
 	asked   map[string]policy.Job // by claim
 	aside   string                // the job that is a chapter of its own
 	seen    func(audit.Leaf)
@@ -164,8 +164,14 @@ func (s *story) account(e audit.Entry) []string {
 	if e.Kind != b.Kind() || audit.DecodeStrict(e.Body, &b) != nil || b.Decision.Plan == nil {
 		return nil
 	}
-	team := s.asked[e.Burst].Team
-	return []string{fmt.Sprintf("reserved from the budget of team %s, which is %v", team, s.budgets[team])}
+	charge := policy.Request{ID: e.Burst, Job: s.asked[e.Burst]}.Charge(1, b.Day, b.Decision.Plan.Reserve)
+	var more []string
+	for _, budget := range s.budgets {
+		if budget.Concerns(charge) {
+			more = append(more, fmt.Sprintf("reserved from the budget of %s, which is %v", budget.Account(charge), budget.Limit))
+		}
+	}
+	return more
 }
 
 // end prints what is left and returns.

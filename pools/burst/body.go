@@ -22,6 +22,7 @@ type Requested struct {
 // ends. The plan's reservation counts from here.
 type Decided struct {
 	Decision policy.Decision `json:"decision"`
+	Day      string          `json:"day,omitempty"` // that the reservation counts for; empty is the entry's, in UTC
 }
 
 // LaunchIntent precedes every launch call. BootBy is when a silent node is given

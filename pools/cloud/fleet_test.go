@@ -32,8 +32,20 @@ func TestAFleetKeepsTheDriversContract(t *testing.T) {
 		both := sim.New(sim.Options{DeleteDelay: time.Second, Offerings: []sim.Offering{
 			{Offer: sold("aws", "small"), Capacity: 4}, {Offer: sold("aws", "scarce")}}})
 		return cloudtest.Harness{Driver: cloud.Fleet{"aws": both, "azure": both, "other": simOf()},
-			Offer: sold("aws", "small"), Scarce: sold("aws", "scarce"), Patience: time.Minute, Short: time.Second}
+			Offer: sold("aws", "small"), Scarce: sold("aws", "scarce"), Patience: time.Minute, Short: time.Second,
+			Cannot: none()}
 	})
+}
+
+// none is every fault: a fleet has none of its own, its drivers are asked.
+func none() map[cloudtest.Fault]string {
+	cannot := map[cloudtest.Fault]string{}
+	for _, f := range []cloudtest.Fault{cloudtest.LostCall, cloudtest.LostAnswer, cloudtest.LostDelete, cloudtest.LostList,
+		cloudtest.ListLag, cloudtest.Throttle, cloudtest.NoCapacity, cloudtest.NoQuota, cloudtest.Stuck, cloudtest.Protected,
+		cloudtest.Vanished, cloudtest.Crash} {
+		cannot[f] = "each driver is asked by itself"
+	}
+	return cannot
 }
 
 func TestAFleetRoutesByProviderAndNeverHalfLists(t *testing.T) {

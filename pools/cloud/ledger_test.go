@@ -3,7 +3,7 @@ package cloud_test
 import (
 	"errors"
 	"fmt"
-	"math/rand/v2"
+	"strings"
 	"sync"
 	"testing"
 
@@ -11,68 +11,105 @@ import (
 	"github.com/burstctl/burstctl/pools/cloud"
 )
 
+const day = "2026-10-03"
+
 func usd(micros int64) policy.Money { return policy.Money{Micros: micros, Currency: "USD"} }
 
+// charge is what a claim's first attempt costs a team.
+func charge(claim, team string, m policy.Money) policy.Charge {
+	return policy.Charge{Claim: claim, Attempt: 1, Team: team, Day: day, Within: usd(1e9), Amount: m}
+}
+
+// teams are budgets all told.
+func teams(limits map[string]policy.Money) *cloud.Ledger {
+	var bs []policy.Budget
+	for team, limit := range limits {
+		bs = append(bs, policy.Budget{Team: team, Limit: limit})
+	}
+	return cloud.NewLedger(bs)
+}
+
+func left(l *cloud.Ledger, c policy.Charge) policy.Money {
+	m, _ := l.Left(c)
+	return m
+}
+
 func TestTheLedgerDeniesOnAnyDoubt(t *testing.T) {
-	l := cloud.NewLedger(map[string]policy.Money{"ml": usd(100), "none": {}})
-	if err := l.Reserve("c-1", "ml", usd(60)); err != nil {
+	l := teams(map[string]policy.Money{"ml": usd(100), "none": {}})
+	if err := l.Reserve(charge("c-1", "ml", usd(60))); err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range []struct {
-		name, claim, team string
-		m                 policy.Money
-	}{
-		{"more than is left", "c-2", "ml", usd(41)},
-		{"an unknown price", "c-2", "ml", policy.Money{}},
-		{"nothing", "c-2", "ml", usd(0)},
-		{"a negative amount", "c-2", "ml", usd(-5)},
-		{"another currency", "c-2", "ml", policy.Money{Micros: 1, Currency: "EUR"}},
-		{"a team nobody knows", "c-2", "ops", usd(1)},
-		{"a team without a budget", "c-2", "none", usd(1)},
-		{"no claim", "", "ml", usd(1)},
+	with := func(change func(*policy.Charge)) policy.Charge {
+		c := charge("c-2", "ml", usd(1))
+		change(&c)
+		return c
+	}
+	for name, c := range map[string]policy.Charge{
+		"more than is left":       charge("c-2", "ml", usd(41)),
+		"an unknown price":        charge("c-2", "ml", policy.Money{}),
+		"nothing":                 charge("c-2", "ml", usd(0)),
+		"a negative amount":       charge("c-2", "ml", usd(-5)),
+		"another currency":        charge("c-2", "ml", policy.Money{Micros: 1, Currency: "EUR"}),
+		"a team nobody knows":     charge("c-2", "ops", usd(1)),
+		"a team without a limit":  charge("c-2", "none", usd(1)),
+		"no claim":                charge("", "ml", usd(1)),
+		"no team":                 charge("c-2", "", usd(1)),
+		"no attempt":              with(func(c *policy.Charge) { c.Attempt = 0 }),
+		"no day":                  with(func(c *policy.Charge) { c.Day = "" }),
+		"no such day":             with(func(c *policy.Charge) { c.Day = "2026-02-30" }),
+		"a job without a budget":  with(func(c *policy.Charge) { c.Within = policy.Money{} }),
+		"a job's other currency":  with(func(c *policy.Charge) { c.Within = policy.Money{Micros: 9, Currency: "EUR"} }),
+		"more than the job wants": with(func(c *policy.Charge) { c.Amount, c.Within = usd(2), usd(1) }),
 	} {
-		if err := l.Reserve(c.claim, c.team, c.m); !errors.Is(err, cloud.ErrBudget) {
-			t.Errorf("%s: %v, want %v", c.name, err, cloud.ErrBudget)
+		if err := l.Reserve(c); !errors.Is(err, cloud.ErrBudget) {
+			t.Errorf("%s: %v, want %v", name, err, cloud.ErrBudget)
 		}
 	}
-	if err := new(cloud.Ledger).Reserve("c-1", "ml", usd(1)); !errors.Is(err, cloud.ErrBudget) {
+	if err := new(cloud.Ledger).Reserve(charge("c-1", "ml", usd(1))); !errors.Is(err, cloud.ErrBudget) {
 		t.Errorf("the zero ledger reserves: %v", err)
 	}
-	if got := l.Left("ml"); got != usd(40) {
+	twice := cloud.NewLedger([]policy.Budget{{Team: "ml", Limit: usd(9)}, {Team: "ml", Limit: usd(9)}})
+	if err := twice.Reserve(charge("c-1", "ml", usd(1))); !errors.Is(err, cloud.ErrBudget) {
+		t.Errorf("a budget that is there twice: %v", err)
+	}
+	if got := left(l, charge("c-9", "ml", usd(1))); got != usd(40) {
 		t.Errorf("left %v after refusals, want 40 micros", got)
 	}
-	if got := l.Left("ops"); got.Known() {
+	if got := left(l, charge("c-9", "ops", usd(1))); got.Known() {
 		t.Errorf("a team without a budget has %v left", got)
 	}
 }
 
 func TestWhatIsRepeatedCountsOnce(t *testing.T) {
-	l := cloud.NewLedger(map[string]policy.Money{"ml": usd(100)})
+	l := teams(map[string]policy.Money{"ml": usd(100)})
+	c := charge("c-1", "ml", usd(60))
 	for range 3 {
-		if err := l.Reserve("c-1", "ml", usd(60)); err != nil {
+		if err := errors.Join(l.Reserve(c), l.Replay(c)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for range 3 {
-		if err := l.Settle("c-1", usd(10)); err != nil {
+		if err := l.Settle("c-1", 1, usd(10)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := l.Reserve("c-1", "ml", usd(60)); err != nil { // a replayed entry
+	if err := errors.Join(l.Reserve(c), l.Replay(c)); err != nil { // a replayed entry
 		t.Error(err)
 	}
-	if reserved, spent := l.Totals(); reserved != usd(0) || spent != usd(10) || l.Left("ml") != usd(90) {
-		t.Errorf("reserved %v, spent %v, left %v", reserved, spent, l.Left("ml"))
+	rest := left(l, charge("c-2", "ml", usd(1)))
+	if reserved, spent := l.Totals(); reserved != usd(0) || spent != usd(10) || rest != usd(90) {
+		t.Errorf("reserved %v, spent %v, left %v", reserved, spent, rest)
 	}
 	for name, err := range map[string]error{
-		"another amount":           l.Reserve("c-1", "ml", usd(61)),
-		"another team":             l.Reserve("c-1", "ops", usd(60)),
-		"settling twice":           l.Settle("c-1", usd(11)),
-		"settling a stranger":      l.Settle("c-9", usd(1)),
-		"settling below nothing":   l.Settle("c-1", usd(-1)),
-		"settling at the unknown":  l.Settle("c-1", policy.Money{}),
-		"settling in other money":  l.Settle("c-1", policy.Money{Micros: 10, Currency: "EUR"}),
-		"replaying another amount": l.Replay("c-1", "ml", usd(1)),
+		"another amount":           l.Reserve(charge("c-1", "ml", usd(61))),
+		"another team":             l.Reserve(charge("c-1", "ops", usd(60))),
+		"settling twice":           l.Settle("c-1", 1, usd(11)),
+		"settling a stranger":      l.Settle("c-9", 1, usd(1)),
+		"settling another attempt": l.Settle("c-1", 2, usd(1)),
+		"settling below nothing":   l.Settle("c-1", 1, usd(-1)),
+		"settling at the unknown":  l.Settle("c-1", 1, policy.Money{}),
+		"settling in other money":  l.Settle("c-1", 1, policy.Money{Micros: 10, Currency: "EUR"}),
+		"replaying another amount": l.Replay(charge("c-1", "ml", usd(1))),
 	} {
 		if err == nil {
 			t.Errorf("%s passed", name)
@@ -80,117 +117,103 @@ func TestWhatIsRepeatedCountsOnce(t *testing.T) {
 	}
 }
 
-func TestAnOverrunIsRecordedAndDeniesWhatFollows(t *testing.T) {
-	l := cloud.NewLedger(map[string]policy.Money{"ml": usd(100)})
-	if err := errors.Join(l.Reserve("c-1", "ml", usd(90)), l.Settle("c-1", usd(120))); err != nil {
+func TestWhatWasNeverEnteredGivesWayToTheNextTry(t *testing.T) {
+	l := teams(map[string]policy.Money{"ml": usd(100)})
+	tomorrow := charge("c-1", "ml", usd(70))
+	tomorrow.Day = "2026-10-04"
+	if err := errors.Join(l.Reserve(charge("c-1", "ml", usd(60))), l.Reserve(tomorrow)); err != nil {
 		t.Fatal(err)
 	}
-	if got := l.Overruns(); len(got) != 1 || got[0] != (cloud.Overrun{Claim: "c-1", Team: "ml", By: usd(30)}) {
+	if got := left(l, charge("c-2", "ml", usd(1))); got != usd(30) {
+		t.Errorf("%v left, want 30 micros", got)
+	}
+}
+
+func TestAReservationFitsEveryBudgetItConcernsOrCountsAgainstNone(t *testing.T) {
+	l := cloud.NewLedger([]policy.Budget{
+		{Limit: usd(1000)}, {Team: "ml", Limit: usd(500)}, {Team: "ml", Period: policy.Monthly, Limit: usd(300)},
+		{Team: "ml", Period: policy.Daily, Limit: usd(100)}, {Team: "ml", Period: policy.PerBurst, Limit: usd(80)},
+		{Queue: "night", Period: policy.Daily, Limit: usd(50)},
+	})
+	at := func(claim, day, queue string, attempt int, m int64) policy.Charge {
+		return policy.Charge{Claim: claim, Attempt: attempt, Team: "ml", Queue: queue, Day: day, Within: usd(90),
+			Amount: usd(m)}
+	}
+	for _, c := range []struct {
+		charge policy.Charge
+		denies string // the account that does, "" if none
+	}{
+		{at("c-1", "2026-10-03", "", 1, 81), "team ml, burst c-1"},
+		{at("c-1", "2026-10-03", "", 1, 70), ""},
+		{at("c-1", "2026-10-03", "", 2, 11), "team ml, burst c-1"}, // of both attempts
+		{at("c-2", "2026-10-03", "", 1, 31), "team ml, day 2026-10-03"},
+		{at("c-2", "2026-10-04", "night", 1, 51), "queue night, day 2026-10-04"},
+		{at("c-2", "2026-10-04", "night", 1, 50), ""},
+		{at("c-3", "2026-10-04", "night", 1, 1), "queue night, day 2026-10-04"},
+		{at("c-3", "2026-10-04", "", 1, 50), ""},
+		{at("c-4", "2026-10-05", "", 1, 80), ""},
+		{at("c-5", "2026-10-06", "", 1, 51), "team ml, month 2026-10"},
+		{at("c-5", "2026-11-01", "", 1, 51), ""},
+	} {
+		err := l.Reserve(c.charge)
+		if c.denies == "" && err != nil {
+			t.Errorf("%+v: %v", c.charge, err)
+		}
+		if c.denies != "" && (!errors.Is(err, cloud.ErrBudget) || !strings.Contains(err.Error(), c.denies)) {
+			t.Errorf("%+v: %v, want a refusal by %s", c.charge, err, c.denies)
+		}
+	}
+	if reserved, _ := l.Totals(); reserved != usd(301) {
+		t.Errorf("reserved %v, want 301 micros", reserved)
+	}
+	// It is settled where it was reserved, however late.
+	if err := l.Settle("c-1", 1, usd(10)); err != nil {
+		t.Fatal(err)
+	}
+	if got, of := l.Left(at("c-9", "2026-10-03", "", 1, 1)); got != usd(80) || of != "team ml, burst c-9" {
+		t.Errorf("%v left of %s", got, of)
+	}
+	if got := l.Levels("2026-10-03"); len(got) != 4 || got[0].Account != "team ml, month 2026-10" || got[0].Percent != 63 {
+		t.Errorf("levels %+v", got)
+	}
+}
+
+func TestAnOverrunIsRecordedAndDeniesWhatFollows(t *testing.T) {
+	l := teams(map[string]policy.Money{"ml": usd(100)})
+	if err := errors.Join(l.Reserve(charge("c-1", "ml", usd(90))), l.Settle("c-1", 1, usd(120))); err != nil {
+		t.Fatal(err)
+	}
+	want := cloud.Overrun{Claim: "c-1", Attempt: 1, Team: "ml", By: usd(30)}
+	if got := l.Overruns(); len(got) != 1 || got[0] != want {
 		t.Errorf("overruns %+v", got)
 	}
-	if err := l.Reserve("c-2", "ml", usd(1)); !errors.Is(err, cloud.ErrBudget) || l.Left("ml") != usd(-20) {
-		t.Errorf("after an overrun: %v, %v left", err, l.Left("ml"))
+	next := charge("c-2", "ml", usd(1))
+	if err := l.Reserve(next); !errors.Is(err, cloud.ErrBudget) || left(l, next) != usd(-20) {
+		t.Errorf("after an overrun: %v, %v left", err, left(l, next))
 	}
 }
 
 func TestReplayCountsWhatABudgetCutNoLongerAllows(t *testing.T) {
-	l := cloud.NewLedger(map[string]policy.Money{"ml": usd(10)})
-	if err := l.Replay("c-1", "ml", usd(60)); err != nil {
+	l := teams(map[string]policy.Money{"ml": usd(10)})
+	if err := l.Replay(charge("c-1", "ml", usd(60))); err != nil {
 		t.Fatal(err)
 	}
 	if reserved, _ := l.Totals(); reserved != usd(60) {
 		t.Errorf("reserved %v", reserved)
 	}
-	if err := l.Reserve("c-2", "ml", usd(1)); !errors.Is(err, cloud.ErrBudget) {
+	if err := l.Reserve(charge("c-2", "ml", usd(1))); !errors.Is(err, cloud.ErrBudget) {
 		t.Errorf("reserve over a cut budget: %v", err)
 	}
 }
 
-// entry is what a log would hold of one ledger call that succeeded.
-type entry struct {
-	claim, team string
-	m           policy.Money
-	settle      bool
-}
-
-// TestI3ReservedAndSpentStayWithinTheBudget interleaves callers, repeats calls,
-// and rebuilds the ledger from its log at random points, as a crash does.
-func TestI3ReservedAndSpentStayWithinTheBudget(t *testing.T) {
-	budgets := map[string]policy.Money{"ml": usd(1000), "ops": usd(300)}
-	for seed := range uint64(60) {
-		var (
-			mu  sync.Mutex
-			log []entry
-			wg  sync.WaitGroup
-		)
-		l := cloud.NewLedger(budgets)
-		for worker := range uint64(4) {
-			wg.Go(func() {
-				r := rand.New(rand.NewPCG(seed, worker))
-				for range 60 {
-					e := entry{claim: fmt.Sprint("c-", r.IntN(30)), settle: r.IntN(2) == 0}
-					e.team = []string{"ml", "ops"}[r.IntN(2)]
-					e.m = usd(1 + r.Int64N(200))
-					if e.settle {
-						e.m = usd(r.Int64N(40)) // within every reservation that is ever made below
-					} else {
-						e.m.Micros += 40
-					}
-					mu.Lock() // one log, as in the controller; the ledger itself is also raced below
-					if apply(l, e) == nil {
-						log = append(log, e)
-					}
-					mu.Unlock()
-					within(t, l, budgets)
-				}
-			})
-		}
-		wg.Wait()
-		again := cloud.NewLedger(budgets)
-		for _, e := range append(log, log...) { // a replay, and every entry heard twice
-			if err := apply(again, e); err != nil {
-				t.Fatalf("seed %d: replay %+v: %v", seed, e, err)
-			}
-			within(t, again, budgets)
-		}
-		r1, s1 := l.Totals()
-		r2, s2 := again.Totals()
-		if r1 != r2 || s1 != s2 {
-			t.Fatalf("seed %d: crashed and replayed to %v, %v; ran to %v, %v", seed, r2, s2, r1, s1)
-		}
-	}
-}
-
-// apply makes the call that e records.
-func apply(l *cloud.Ledger, e entry) error {
-	if e.settle {
-		return l.Settle(e.claim, e.m)
-	}
-	return l.Reserve(e.claim, e.team, e.m)
-}
-
-// within checks invariant I3 over all teams.
-func within(t *testing.T, l *cloud.Ledger, budgets map[string]policy.Money) {
-	t.Helper()
-	for team := range budgets {
-		if left := l.Left(team); !left.Known() || left.Micros < 0 {
-			t.Errorf("team %s has %v left", team, left)
-		}
-	}
-	reserved, spent := l.Totals()
-	if sum, err := reserved.Plus(spent); err != nil || sum.Micros > 1300 {
-		t.Errorf("reserved %v + spent %v exceed the budgets, %v", reserved, spent, err)
-	}
-}
-
 func TestRacingReservationsShareWhatIsLeft(t *testing.T) {
-	l := cloud.NewLedger(map[string]policy.Money{"ml": usd(100)})
+	l := teams(map[string]policy.Money{"ml": usd(100)})
 	var (
 		wg sync.WaitGroup
 		ok = make([]bool, 40)
 	)
 	for i := range ok {
-		wg.Go(func() { ok[i] = l.Reserve(fmt.Sprint("c-", i), "ml", usd(30)) == nil })
+		wg.Go(func() { ok[i] = l.Reserve(charge(fmt.Sprint("c-", i), "ml", usd(30))) == nil })
 	}
 	wg.Wait()
 	won := 0
@@ -199,7 +222,7 @@ func TestRacingReservationsShareWhatIsLeft(t *testing.T) {
 			won++
 		}
 	}
-	if won != 3 || l.Left("ml") != usd(10) {
-		t.Errorf("%d reservations of 30 out of 100, %v left", won, l.Left("ml"))
+	if got := left(l, charge("c-x", "ml", usd(1))); won != 3 || got != usd(10) {
+		t.Errorf("%d reservations of 30 out of 100, %v left", won, got)
 	}
 }

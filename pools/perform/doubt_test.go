@@ -108,8 +108,8 @@ type late struct {
 	stop func()
 }
 
-func (l late) Reserve(claim, team string, m policy.Money) error {
-	err := l.Ledger.Reserve(claim, team, m)
+func (l late) Reserve(c policy.Charge) error {
+	err := l.Ledger.Reserve(c)
 	l.stop()
 	return err
 }

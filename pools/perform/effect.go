@@ -39,14 +39,19 @@ func (e *Engine) decide(l *life, s burst.State) error {
 	e.lawMu.RLock()
 	defer e.lawMu.RUnlock()
 	law := e.law
-	places := law.Places.At(time.Now())
+	now := time.Now()
+	places := law.Places.At(now)
+	charge := s.Request.Charge(s.Attempt+1, policy.Day(now), policy.Money{})
+	left, of := e.Ledger.Left(charge)
 	ask, err := law.ask(s.Request)
 	d := policy.Decision{Refusal: "the slice is not in the catalogue"}
 	if err == nil {
 		d = policy.Decide(s.Request, policy.World{
 			Offers:      e.Offers,
 			Screen:      func(a residency.Address) residency.Verdict { return law.Rules.Screen(places, ask, a) },
-			Left:        e.Ledger.Left(s.Request.Job.Team),
+			Left:        left,
+			LeftOf:      of,
+			MaxPrice:    policy.MaxPrice(e.MaxPrice, s.Request.Job.Team),
 			Unavailable: s.Tried,
 			MaxLease:    e.Timing.MaxLease,
 		})
@@ -55,13 +60,14 @@ func (e *Engine) decide(l *life, s burst.State) error {
 		}
 	}
 	if d.Plan != nil {
-		if err := e.Ledger.Reserve(account(l.claim, s.Attempt+1), s.Request.Job.Team, d.Plan.Reserve); err != nil {
-			return fmt.Errorf("reserve %v for %s: %w", d.Plan.Reserve, l.claim, err) // another burst was faster: decide again
+		charge.Amount = d.Plan.Reserve
+		if err := e.Ledger.Reserve(charge); err != nil {
+			return fmt.Errorf("decide %s: %w", l.claim, err) // another burst was faster: decide again
 		}
 	}
-	err = e.enter(l, controller, &burst.Decided{Decision: d})
+	err = e.enter(l, controller, &burst.Decided{Decision: d, Day: charge.Day})
 	if d.Plan != nil && errors.Is(err, errOrder) { // stopped meanwhile: this attempt will never be
-		return errors.Join(err, e.Ledger.Settle(account(l.claim, s.Attempt+1), nothing(d.Plan.Reserve)))
+		return errors.Join(err, e.Ledger.Settle(l.claim, s.Attempt+1, nothing(d.Plan.Reserve)))
 	}
 	return err
 }

@@ -145,29 +145,33 @@ func (e *Engine) apply(l *life, leaf audit.Leaf) error {
 			leaf.Index, leaf.Entry.Kind, l.claim, l.state.Phase, errOrder)
 	}
 	l.state, _ = burst.Step(l.state, ev)
-	return e.account(l.state, body)
+	return e.account(l.state, ev)
 }
 
 // account keeps the ledger in step with the log. Both calls may be repeated.
-func (e *Engine) account(s burst.State, body burst.Body) error {
-	switch b := body.(type) {
+func (e *Engine) account(s burst.State, ev burst.Event) error {
+	switch b := ev.Body.(type) {
 	case *burst.Decided:
 		if b.Decision.Plan != nil {
-			return e.Ledger.Replay(account(s.Claim, s.Attempt), s.Request.Job.Team, b.Decision.Plan.Reserve)
+			day := cmp.Or(b.Day, policy.Day(ev.At))
+			return e.Ledger.Replay(s.Request.Charge(s.Attempt, day, b.Decision.Plan.Reserve))
 		}
 	case *burst.LaunchFailed:
-		return e.Ledger.Settle(account(s.Claim, b.Attempt), cmp.Or(b.Spent, nothing(s.Decision.Plan.Reserve)))
+		return e.Ledger.Settle(s.Claim, b.Attempt, cmp.Or(b.Spent, nothing(s.Decision.Plan.Reserve)))
 	case *burst.Settled:
-		return e.Ledger.Settle(account(s.Claim, b.Attempt), b.Spent)
+		return e.Ledger.Settle(s.Claim, b.Attempt, b.Spent)
 	case *burst.Over:
-		if s.Decision.Plan != nil && s.Settled == nil && s.Launch == nil {
-			return e.Ledger.Settle(account(s.Claim, s.Attempt), nothing(s.Decision.Plan.Reserve))
+		if s.Decision.Plan == nil || s.Settled != nil || s.Launch != nil {
+			return nil
+		}
+		if _, failed := s.Tried[s.Decision.Plan.Offer.Key()]; !failed { // else that settled it
+			return e.Ledger.Settle(s.Claim, s.Attempt, nothing(s.Decision.Plan.Reserve))
 		}
 	}
 	return nil
 }
 
-// account names one attempt of a claim in the ledger.
+// account names one attempt of a claim.
 func account(claim string, attempt int) string { return fmt.Sprintf("%s/%d", claim, attempt) }
 
 // nothing is no money in m's currency.

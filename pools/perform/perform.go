@@ -59,14 +59,17 @@ type Issuer interface {
 
 // Budget is asked before money is promised.
 type Budget interface {
-	Reserve(claim, team string, m policy.Money) error
-	Left(team string) policy.Money
+	Reserve(c policy.Charge) error
+	// Left is what the tightest account has left, and its name.
+	Left(c policy.Charge) (policy.Money, string)
 }
 
-// Books follow the log; both calls may be repeated.
+// Books follow the log; the first two calls may be repeated.
 type Books interface {
-	Replay(claim, team string, m policy.Money) error
-	Settle(claim string, spent policy.Money) error
+	Replay(c policy.Charge) error
+	Settle(claim string, attempt int, spent policy.Money) error
+	// Levels is how full the accounts of a day are.
+	Levels(day string) []policy.Level
 }
 
 // Ledger keeps budgets: reserved before the intent, settled once.
@@ -105,7 +108,8 @@ type Config struct {
 	GrantsKey note.Verifier                 // opens them again
 	InForce   InForce
 	Offers    []policy.Offer
-	UserData  pools.UserData // what every node is told; claim and attempt are filled in
+	MaxPrice  map[string]policy.Money // of a machine per hour, by team; "" is every team's
+	UserData  pools.UserData          // what every node is told; claim and attempt are filled in
 	Timing    Timing
 	Logger    *slog.Logger
 	// Observe, if set, sees every entry once it is durable, in log order per

@@ -22,7 +22,7 @@ import (
 // An error means that it is still down.
 func (h *House) Start() error {
 	ctx, cancel := context.WithCancel(context.Background())
-	l := &life{cancel: cancel, done: make(chan struct{}), ledger: cloud.NewLedger(map[string]policy.Money{Team: h.Budget})}
+	l := &life{cancel: cancel, done: make(chan struct{}), ledger: h.newLedger()}
 	log, err := audit.Open(ctx, h.log)
 	if err != nil {
 		cancel()
@@ -56,6 +56,11 @@ func (h *House) Start() error {
 		close(l.done)
 	}()
 	return nil
+}
+
+// newLedger is an empty one with the house's one budget.
+func (h *House) newLedger() *cloud.Ledger {
+	return cloud.NewLedger([]policy.Budget{{Team: Team, Limit: h.Budget}})
 }
 
 func (h *House) config(log *audit.Log, l *life, ca *issuer.CA) perform.Config {
