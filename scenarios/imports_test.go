@@ -64,6 +64,7 @@ var mayImport = map[string]string{
 	"tunnel/vault/vaulttest":   "tunnel/vault",
 
 	"configs":                 "policy residency residency/columnar",
+	"configs/cloud-init":      "pools",
 	"configs/frame":           "",
 	"configs/frame/frametest": "",
 	"configs/keys":            "residency/audit tunnel",
