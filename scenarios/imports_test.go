@@ -22,8 +22,9 @@ var mayImport = map[string]string{
 	"tunnel":    "policy residency",
 
 	"pools/burst":        "policy pools residency",
-	"pools/burst/review": "policy pools/burst residency residency/audit",
-	"pools/perform":      "policy pools pools/burst residency residency/audit tunnel",
+	"pools/burst/glass":  "pools/burst residency residency/audit", // folds entries
+	"pools/burst/review": "policy pools/burst pools/burst/glass residency residency/audit",
+	"pools/perform":      "policy pools pools/burst pools/burst/glass residency residency/audit tunnel",
 
 	"residency/audit":             "",
 	"residency/bucket":            "residency",

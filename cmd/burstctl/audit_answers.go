@@ -85,6 +85,9 @@ func explain(x review.Explained, lines []line, found []review.Finding) asked {
 		}
 		for _, d := range x.Decisions {
 			fmt.Fprintf(w, "entry %d, %s, rests on\n", d.Index, d.Stage)
+			if d.Exception != "" {
+				fmt.Fprintln(w, "        "+frame.Clean(d.Exception))
+			}
 			for _, rule := range d.Rules {
 				fmt.Fprintln(w, "        permitted by "+frame.Clean(rule.ID+": "+rule.Title+" ["+rule.Basis+"]"))
 			}

@@ -55,7 +55,8 @@ type asked struct {
 }
 
 // decisive are the kinds of entry that explain tells in words.
-var decisive = []string{"requested", "decided", "proven", "unproven", "cleared", "denied", "stop"}
+var decisive = []string{"requested", "decided", "proven", "unproven", "cleared", "denied", "stop",
+	"break-glass-used"}
 
 // read verifies a tree and folds its entries on the way. Without an error the log verified.
 func (o officer) read(ctx context.Context, tree fs.FS, t audit.Trust) (reading, error) {

@@ -17,7 +17,7 @@ var arrows = map[string][2]string{
 	"requested": {"edge", "controller"}, "decided": {"controller", "controller"},
 	"launch-intent": {"controller", "log"}, "launched": {"cloud", "controller"}, "launch-failed": {"cloud", "controller"},
 	"proven": {"node", "controller"}, "unproven": {"node", "controller"},
-	"cleared": {"controller", "log"}, "denied": {"controller", "log"},
+	"cleared": {"controller", "log"}, "denied": {"controller", "log"}, "break-glass-used": {"controller", "log"},
 	"issue-intent": {"controller", "log"}, "issued": {"issuer", "node"},
 	"serve-intent": {"edge", "log"}, "serve-outcome": {"edge", "node"},
 	"turned-away": {"edge", "node"}, "released": {"controller", "log"},

@@ -82,6 +82,7 @@ type past struct {
 	requests  map[string]policy.Request
 	placed    map[string]burst.PlacedAt
 	slices    map[string]residency.Slice // as a grant of the burst knew it
+	excepted  map[string]string          // exception that the next decision of a burst rests on
 	found     []review.Past
 }
 
@@ -89,7 +90,7 @@ type past struct {
 // that cannot.
 func decisions(leaves []audit.Leaf, catalogue *residency.Catalogue) ([]review.Past, error) {
 	p := past{catalogue: catalogue, requests: map[string]policy.Request{}, placed: map[string]burst.PlacedAt{},
-		slices: map[string]residency.Slice{}}
+		slices: map[string]residency.Slice{}, excepted: map[string]string{}}
 	for _, leaf := range leaves { // a grant knows its slice better than today's catalogue
 		if leaf.Entry.Kind == "cleared" {
 			if g, err := grantOf(leaf.Entry.Body); err == nil {
@@ -145,11 +146,14 @@ func (p *past) add(leaf audit.Leaf) error {
 		p.requests[e.Burst] = b.Request
 	case *burst.PlacedAt:
 		p.placed[e.Burst] = *b
+	case *burst.Excepted:
+		p.excepted[e.Burst] = b.Exception
 	case *burst.Decided:
 		for _, c := range b.Decision.Candidates {
 			one.Supposed.At, one.Allowed = c.Offer.At, c.Strike == nil || c.Strike.Kind != "residency"
-			p.found = append(p.found, one)
+			p.found = append(p.found, p.without(one))
 		}
+		delete(p.excepted, e.Burst)
 	case *burst.Denied:
 		at := p.placed[e.Burst]
 		one.Supposed.At, one.Supposed.Level, one.Supposed.Trust = at.Place.Address, at.Level, at.Trust
@@ -161,13 +165,22 @@ func (p *past) add(leaf audit.Leaf) error {
 		}
 		one.Supposed = residency.Supposed{Ask: g.Ask, At: g.Place.Address, Level: g.Level, Trust: g.Trust}
 		one.Allowed, one.Grant, one.Expires, one.Unknown = true, b.Grant, b.Expires, ""
-		p.found = append(p.found, one)
+		p.found = append(p.found, p.without(one))
 	case *burst.Unmounted, *burst.Revoked, *burst.Gone, *burst.Over:
 		for i := range p.found {
 			p.found[i].Ended = p.found[i].Ended || p.found[i].Claim == e.Burst
 		}
 	}
 	return nil
+}
+
+// without keeps an answer from being asked again that rests on an exception:
+// the rules alone would not repeat it, and it ends within hours.
+func (p *past) without(one review.Past) review.Past {
+	if id := p.excepted[one.Claim]; id != "" && one.Allowed {
+		one.Unknown = "it rests on exception " + id
+	}
+	return one
 }
 
 // asked is the question of a burst without its place, or why it is not known.

@@ -50,8 +50,8 @@ var chapterOf = map[string]chapter{
 	"cleared": granting, "denied": granting, "issue-intent": granting, "issued": granting, "serve-intent": granting,
 	"job-started": working, "job-progress": working, "artefact": working, "released": leaving,
 	"turned-away": leaving, "serve-outcome": leaving, "stop": leaving, "unmounted": leaving, "revoke-intent": leaving,
-	"revoked": leaving,
-	"probed":  leaving, "delete-intent": leaving, "gone": leaving, "settled": leaving, "ended": leaving,
+	"revoked": leaving, "break-glass-used": deciding,
+	"probed": leaving, "delete-intent": leaving, "gone": leaving, "settled": leaving, "ended": leaving,
 }
 
 // scene is one line of the story. Index, Entry and Claim are there if an entry

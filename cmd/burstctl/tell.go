@@ -81,6 +81,9 @@ func tellHouse(e audit.Entry) (string, []string) {
 	if c, err := audit.OpenChange(e); err == nil {
 		return tellKeys(c)
 	}
+	if text, more := tellGlass(e); text != "" {
+		return text, more
+	}
 	return e.Kind, nil
 }
 
@@ -110,6 +113,8 @@ func (t teller) decision(body burst.Body) (string, []string) {
 	case *burst.Cleared:
 		return "second decision: the proven place may read the slice", []string{b.Verdict.Why,
 			"grant " + b.Grant + ", bound to node key " + short(b.NodeKey)}
+	case *burst.Excepted:
+		return tellExcepted(b)
 	case *burst.Denied:
 		return "second decision: the proven place may not read the slice", []string{b.Verdict.Why}
 	case *burst.Settled:

@@ -76,6 +76,8 @@ type Cleared struct {
 	NodeKey string            `json:"node_key"`
 	Expires time.Time         `json:"expires"`
 	Verdict residency.Verdict `json:"verdict"`
+
+	Exception string `json:"exception,omitempty"` // sealed by its approvers, if the grant rests on one
 }
 
 // Denied is the second decision when the answer is no.

@@ -59,6 +59,8 @@ type Grant struct {
 	Index   int64 // its leaf in the log
 	Expires time.Time
 	NodeKey string
+
+	Exception string // id of the one it rests on, with which it ends
 }
 
 // Serial is one credential issued under the grant.
@@ -98,6 +100,7 @@ type State struct {
 	Artefacts []Artefact
 	Released  []string // digests of artefacts that were let out of quarantine
 	Turned    []string // reasons for which peers were turned away
+	Excepted  string   // digest of the exception that a decision rests on
 	Stopped   *Stop
 	ProbeBy   time.Time
 	Probes    []Probed
@@ -167,7 +170,8 @@ func Accepts(s State, e Event) bool {
 
 // apply tries the phases' transitions in the order of a burst's life.
 func apply(s State, e Event) (State, bool) {
-	for _, step := range []func(State, Event) (State, bool){stepAsk, stepLaunch, stepProve, stepServe, stepTeardown} {
+	for _, step := range []func(State, Event) (State, bool){stepAsk, stepExcept, stepLaunch, stepProve, stepServe,
+		stepTeardown} {
 		if next, ok := step(s, e); ok {
 			return next, true
 		}

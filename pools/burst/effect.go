@@ -69,7 +69,11 @@ func (s State) Deadline() Late {
 		if s.Grant == nil {
 			return Late{} // no log leads here
 		}
-		return Late{At: s.Grant.Expires, Body: &Stop{Why: WhyExpired, Detail: "the lease ran out"}}
+		detail := "the lease ran out"
+		if s.Grant.Exception != "" {
+			detail = "the grant ended, which rests on exception " + s.Grant.Exception
+		}
+		return Late{At: s.Grant.Expires, Body: &Stop{Why: WhyExpired, Detail: detail}}
 	case Unmount:
 		if s.Stopped == nil {
 			return Late{} // nor here

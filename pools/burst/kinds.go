@@ -11,6 +11,7 @@ func (PlacedAt) Kind() string     { return "proven" }
 func (Unproven) Kind() string     { return "unproven" }
 func (Cleared) Kind() string      { return "cleared" }
 func (Denied) Kind() string       { return "denied" }
+func (Excepted) Kind() string     { return "break-glass-used" }
 func (IssueIntent) Kind() string  { return "issue-intent" }
 func (Issued) Kind() string       { return "issued" }
 func (Window) Kind() string       { return "serve-intent" }
@@ -37,7 +38,7 @@ type Code struct {
 }
 
 // Kinds lists every kind of entry a burst has, by name. Codes are for ever:
-// 01xx decision, 02xx serve, 03xx credential, 04xx node, 08xx artefact.
+// 01xx decision, 02xx serve, 03xx credential, 04xx node, 06xx break-glass, 08xx artefact.
 var Kinds = map[string]Code{
 	"requested":     {"0101", func() Body { return new(Requested) }},
 	"decided":       {"0102", func() Body { return new(Decided) }},
@@ -66,4 +67,6 @@ var Kinds = map[string]Code{
 	"gone":          {"0411", func() Body { return new(Gone) }},
 	"artefact":      {"0801", func() Body { return new(Artefact) }},
 	"released":      {"0802", func() Body { return new(Release) }},
+
+	"break-glass-used": {"0603", func() Body { return new(Excepted) }},
 }

@@ -20,11 +20,14 @@ func stepProve(s State, e Event) (State, bool) {
 		}
 		s.Phase, s.Stopped = Deleting, &Stop{Why: WhyDenied, Detail: b.Verdict.Why, By: b.StopBy}
 	case *Cleared:
-		if s.Phase != Placed || b.Grant == "" || b.Expires.IsZero() {
+		if s.Phase != Placed || b.Grant == "" || b.Expires.IsZero() || !s.excepted(b) {
 			return s, false
 		}
 		s.Phase = Granted
 		s.Grant = &Grant{ID: b.Grant, Sealed: b.Sealed, Index: e.Index, Expires: b.Expires, NodeKey: b.NodeKey}
+		if x := b.Verdict.Exception; x != nil {
+			s.Grant.Exception = x.ID
+		}
 	case *IssueIntent:
 		if (s.Phase != Granted && s.Phase != Running) || !s.grantIs(b.Grant) {
 			return s, false

@@ -59,7 +59,14 @@ func (d dice) early(s burst.State, kind string) burst.Body {
 	case "unproven":
 		return &burst.Unproven{Attempt: attempt}
 	case "cleared":
+		if d.IntN(4) == 0 { // rests on an exception, perhaps on one that was not entered
+			return &burst.Cleared{Grant: fmt.Sprintf("c-1.%d", attempt), Expires: at, Exception: "sealed",
+				Verdict: residency.Verdict{Exception: &residency.Excepted{ID: "x-1", Digest: "sha256:xx"}}}
+		}
 		return &burst.Cleared{Grant: fmt.Sprintf("c-1.%d", attempt), Expires: at}
+	case "break-glass-used":
+		stage := []string{burst.OnCreate, burst.OnRead}[d.IntN(2)]
+		return &burst.Excepted{Exception: "x-1", Digest: "sha256:xx", Stage: stage}
 	case "denied":
 		if d.IntN(4) > 0 {
 			return cleared

@@ -3,6 +3,7 @@ package burst_test
 import (
 	"math"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -220,6 +221,35 @@ func TestAWindowClosesAtAnyLaterTime(t *testing.T) {
 		s := fold(t, fold(t, open, after...), served)
 		if s.Served != 60 || s.Allowed != 0 {
 			t.Errorf("in phase %q: served %d, allowed %d", s.Phase, s.Served, s.Allowed)
+		}
+	}
+}
+
+func TestAGrantOnAnExceptionFollowsOnlyTheEntryOfItsUse(t *testing.T) {
+	excepted := *cleared
+	excepted.Exception = "sealed"
+	excepted.Verdict.Exception = &residency.Excepted{ID: "x-1", Digest: "sha256:xx"}
+	used := &burst.Excepted{Exception: "x-1", Digest: "sha256:xx", Stage: burst.OnRead}
+	s := upTo(t, placed)
+	if burst.Accepts(s, event(9, &excepted)) {
+		t.Error("it follows where no use was entered")
+	}
+	other := &burst.Excepted{Exception: "x-2", Digest: "sha256:yy", Stage: burst.OnRead}
+	if burst.Accepts(fold(t, s, other), event(9, &excepted)) {
+		t.Error("it follows the use of another")
+	}
+	bare, sealed := excepted, *cleared
+	bare.Exception, sealed.Exception = "", "sealed"
+	if burst.Accepts(fold(t, s, used), event(9, &bare)) || burst.Accepts(fold(t, s, used), event(9, &sealed)) {
+		t.Error("it follows without its seal, or with a seal and no verdict")
+	}
+	s = fold(t, s, used, &excepted)
+	if stop, ok := s.Deadline().Body.(*burst.Stop); !ok || !strings.Contains(stop.Detail, "exception x-1") {
+		t.Errorf("at its end: %+v", s.Deadline().Body)
+	}
+	for _, stage := range []string{burst.OnCreate, "", "serve"} {
+		if burst.Accepts(upTo(t, placed), event(9, &burst.Excepted{Digest: "sha256:xx", Stage: stage})) {
+			t.Errorf("stage %q follows the proof of place", stage)
 		}
 	}
 }

@@ -38,24 +38,28 @@ func (e *Engine) do(ctx context.Context, l *life, f burst.Effect) error {
 func (e *Engine) decide(l *life, s burst.State) error {
 	e.lawMu.RLock()
 	defer e.lawMu.RUnlock()
-	law := e.law
-	now := time.Now()
+	law, now := e.law, time.Now()
 	places := law.Places.At(now)
+	rules, _ := e.excepting(law.Rules, now)
 	charge := s.Request.Charge(s.Attempt+1, policy.Day(now), policy.Money{})
 	left, of := e.Ledger.Left(charge)
+	var used []burst.Body
 	ask, err := law.ask(s.Request)
 	d := policy.Decision{Refusal: "the slice is not in the catalogue"}
 	if err == nil {
 		d = policy.Decide(s.Request, policy.World{
 			Offers:      e.Offers,
-			Screen:      func(a residency.Address) residency.Verdict { return law.Rules.Screen(places, ask, a) },
+			Screen:      func(a residency.Address) residency.Verdict { return rules.Screen(places, ask, a) },
 			Left:        left,
 			LeftOf:      of,
 			MaxPrice:    policy.MaxPrice(e.MaxPrice, s.Request.Job.Team),
 			Unavailable: s.Tried,
 			MaxLease:    e.Timing.MaxLease,
 		})
-		if d.Plan == nil {
+		if d.Plan != nil {
+			at := d.Plan.Offer.At
+			used = using(rules.Screen(places, ask, at), burst.OnCreate, at)
+		} else {
 			d.Alternative = law.Rules.Nearest(places, law.Catalogue, ask, e.addresses())
 		}
 	}
@@ -65,7 +69,7 @@ func (e *Engine) decide(l *life, s burst.State) error {
 			return fmt.Errorf("decide %s: %w", l.claim, err) // another burst was faster: decide again
 		}
 	}
-	err = e.enter(l, controller, &burst.Decided{Decision: d, Day: charge.Day})
+	err = e.enter(l, controller, append(used, &burst.Decided{Decision: d, Day: charge.Day})...)
 	if d.Plan != nil && errors.Is(err, errOrder) { // stopped meanwhile: this attempt will never be
 		return errors.Join(err, e.Ledger.Settle(l.claim, s.Attempt+1, nothing(d.Plan.Reserve)))
 	}

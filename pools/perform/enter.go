@@ -145,6 +145,9 @@ func (e *Engine) apply(l *life, leaf audit.Leaf) error {
 			leaf.Index, leaf.Entry.Kind, l.claim, l.state.Phase, errOrder)
 	}
 	l.state, _ = burst.Step(l.state, ev)
+	if isGlass(leaf.Entry.Kind) {
+		return e.foldGlass(leaf)
+	}
 	return e.account(l.state, ev)
 }
 

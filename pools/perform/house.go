@@ -71,6 +71,9 @@ func (e *Engine) Jobs() []Submitted {
 
 // foldHouse folds an entry about the house itself.
 func (e *Engine) foldHouse(leaf audit.Leaf) error {
+	if isGlass(leaf.Entry.Kind) {
+		return e.foldGlass(leaf)
+	}
 	switch leaf.Entry.Kind {
 	case "law":
 		return e.foldLaw(leaf)
@@ -176,7 +179,9 @@ func (e *Engine) still(in InForce, s burst.State) residency.Verdict {
 	if err != nil {
 		return residency.Verdict{Why: err.Error()}
 	}
-	return in.Rules.Still(in.Places.At(time.Now()), ask, g)
+	now := time.Now()
+	rules, _ := e.excepting(in.Rules, now)
+	return rules.Still(in.Places.At(now), ask, g)
 }
 
 // heartbeats prove that the log was not merely silent, until ctx ends. On a new

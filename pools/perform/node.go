@@ -182,9 +182,11 @@ func (e *Engine) secondDecision(l *life, s burst.State, p residency.Proven) erro
 	}
 	lease := s.Decision.Plan.Lease
 	expires := s.Launch.Expires.Add(e.working(lease) - lease)
-	g, v := e.law.Rules.Clear(e.law.Places, p, ask, residency.Terms{
+	now := time.Now().UTC()
+	rules, seals := e.excepting(e.law.Rules, now)
+	g, v := rules.Clear(e.law.Places, p, ask, residency.Terms{
 		ID: grantID(l.claim, s.Attempt), Claim: l.claim, Attempt: s.Attempt, Payload: s.Request.PayloadDigest,
-		SliceDigest: s.Request.SliceDigest, NotBefore: time.Now().UTC().Truncate(time.Second), Expires: expires,
+		SliceDigest: s.Request.SliceDigest, NotBefore: now.Truncate(time.Second), Expires: expires,
 	})
 	if !v.Allowed {
 		return e.enter(l, controller, append(bodies, &burst.Denied{Verdict: v, StopBy: e.stopBy()})...)
@@ -193,8 +195,10 @@ func (e *Engine) secondDecision(l *life, s burst.State, p residency.Proven) erro
 	if err != nil {
 		return fmt.Errorf("seal grant %s: %w", g.ID(), err)
 	}
+	bodies = append(bodies, using(v, burst.OnRead, p.Place().Address)...)
 	return e.enter(l, controller, append(bodies, &burst.Cleared{
 		Grant: g.ID(), Sealed: string(sealed), NodeKey: g.NodeKey(), Expires: g.Expires(), Verdict: v,
+		Exception: seals[g.Exception()],
 	})...)
 }
 

@@ -38,6 +38,7 @@ import (
 	"github.com/burstctl/burstctl/policy"
 	"github.com/burstctl/burstctl/pools"
 	"github.com/burstctl/burstctl/pools/burst"
+	"github.com/burstctl/burstctl/pools/burst/glass"
 	"github.com/burstctl/burstctl/residency"
 	"github.com/burstctl/burstctl/residency/audit"
 	"github.com/burstctl/burstctl/tunnel"
@@ -106,6 +107,7 @@ type Config struct {
 	Verifiers map[string]residency.Verifier // by kind of evidence
 	Grants    note.Signer                   // seals grants
 	GrantsKey note.Verifier                 // opens them again
+	Approvers residency.Approvers           // of exceptions; the zero Approvers approve none
 	InForce   InForce
 	Offers    []policy.Offer
 	MaxPrice  map[string]policy.Money // of a machine per hour, by team; "" is every team's
@@ -130,6 +132,8 @@ type Engine struct {
 	bursts  map[string]*life
 	order   []string // claims as first entered
 	jobs    []Submitted
+	glassMu sync.Mutex // guards glass; taken last
+	glass   glass.Book
 	pulse   *pulse // moves with every entry
 	nonces  nonces
 	runs    sync.WaitGroup

@@ -72,7 +72,7 @@ func (h *House) config(log *audit.Log, l *life, ca *issuer.CA) perform.Config {
 		Log: log, Fleet: fleet{h, l, cloud.Fleet{"aws": h.Cloud, "azure": h.Cloud}}, Issuer: &signer{h, ca},
 		Ledger:    ledger,
 		Verifiers: map[string]residency.Verifier{local.Kind: local.New(h.provider.Public().(ed25519.PublicKey))},
-		Grants:    h.grants, GrantsKey: h.grantsV, InForce: h.Law, Offers: h.offers(),
+		Grants:    h.grants, GrantsKey: h.grantsV, Approvers: h.Approvers, InForce: h.Law, Offers: h.offers(),
 		UserData: pools.UserData{Domain: Domain}, Timing: h.Timing,
 		Logger: h.Logger, Observe: func(leaf audit.Leaf) { h.observe(l, leaf) },
 	}

@@ -41,6 +41,7 @@ import (
 	"github.com/burstctl/burstctl/pools/cloud"
 	"github.com/burstctl/burstctl/pools/cloud/sim"
 	"github.com/burstctl/burstctl/pools/perform"
+	"github.com/burstctl/burstctl/residency"
 	"github.com/burstctl/burstctl/residency/audit"
 	"github.com/burstctl/burstctl/tunnel/issuer"
 )
@@ -60,8 +61,9 @@ type Options struct {
 	Budget    policy.Money // of Team
 	Law       perform.InForce
 	Timing    perform.Timing
-	Boot      time.Duration // of a node; 0 is 30 s
-	Job       time.Duration // how long a job runs; 0 is 5 min
+	Approvers residency.Approvers // of exceptions
+	Boot      time.Duration       // of a node; 0 is 30 s
+	Job       time.Duration       // how long a job runs; 0 is 5 min
 	// Beside runs beside each life of the controller, such as a bus consumer. It
 	// ends with ctx.
 	Beside func(ctx context.Context, e *perform.Engine)

@@ -29,6 +29,7 @@ type Decision struct {
 	Reasons     []Reason `json:"reasons"` // against it; with a plan, against the offers not taken
 	Rules       []Cited  `json:"rules"`   // that permitted it
 	Alternative string   `json:"alternative,omitempty"`
+	Exception   string   `json:"exception,omitempty"` // it rests on this one, in words
 	RulesUsed   string   `json:"rules_digest,omitempty"`
 	PlacesUsed  string   `json:"places_digest,omitempty"`
 	RulesSince  *Mark    `json:"rules_since,omitempty"`  // these rules came into force
@@ -58,7 +59,8 @@ func against(reasons []Reason, one Reason) []Reason {
 
 // decide folds an answer.
 func (l *life) decide(m Mark, body burst.Body) {
-	d := Decision{Mark: m, Reasons: []Reason{}, Rules: []Cited{}}
+	d := Decision{Mark: m, Reasons: []Reason{}, Rules: []Cited{}, Exception: l.excepted}
+	l.excepted = ""
 	switch b := body.(type) {
 	case *burst.Decided:
 		d.plan(b.Decision)

@@ -27,6 +27,8 @@ type seal struct {
 	Evidence string          `json:"evidence"`
 	Level    residency.Level `json:"level"`
 	Trust    string          `json:"trust"`
+
+	Exception string `json:"exception"` // digest; "" is none
 }
 
 // unseal reads what a sealed grant says. Its signature is not asked for: the entry that carries the seal is proven to

@@ -30,6 +30,7 @@ type life struct {
 	ended     Mark
 	outcome   string
 	findings  []Finding // about bytes
+	excepted  string    // the exception the next decision rests on, in words
 }
 
 // node is one machine that our create call made.
@@ -113,6 +114,8 @@ func (l *life) add(m Mark, actor string, body burst.Body) {
 		l.nodes = append(l.nodes, &node{made: m, id: b.Node.ID, at: b.Node.At, expires: b.Node.Expires})
 	case *burst.PlacedAt:
 		l.placed = &placed{m, b.Place, b.Level, b.Trust, b.NodeKey, b.Evidence}
+	case *burst.Excepted:
+		l.under(b)
 	case *burst.Cleared:
 		l.clear(m, b)
 	case *burst.Window:

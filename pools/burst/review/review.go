@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/burstctl/burstctl/pools/burst"
+	"github.com/burstctl/burstctl/pools/burst/glass"
 	"github.com/burstctl/burstctl/residency/audit"
 )
 
@@ -55,6 +56,7 @@ type Review struct {
 	beat        beat
 	unreadable  []Finding
 	silence     time.Duration
+	glass       glass.Book
 }
 
 // Silence is how long a log may say nothing before [Review.Weak] calls it a gap: a heartbeat is due every minute.
@@ -84,6 +86,9 @@ func (r *Review) Add(leaf audit.Leaf) {
 		r.first = m
 	}
 	kind, ok := burst.Kinds[e.Kind]
+	if glass.New(e.Kind) != nil || e.Kind == (burst.Excepted{}).Kind() {
+		r.exception(m, leaf)
+	}
 	if !ok {
 		r.house(m, e)
 		return
