@@ -170,6 +170,7 @@ func (d *daemon) openEngine(ctx context.Context, law perform.InForce) error {
 	d.engine, err = perform.Open(ctx, perform.Config{
 		Log: d.log, Fleet: d.fleet, Issuer: d.issuer, Ledger: cloud.NewLedger(d.conf.Limits()), Verifiers: verifiers,
 		Grants: grants, GrantsKey: grants, InForce: law, Offers: offers, MaxPrice: d.conf.MaxPrices(),
+		Alerts:   d.conf.Spending.Alerts,
 		UserData: pools.UserData{Control: advertise, CA: pin, Domain: d.conf.Domain},
 		Timing:   d.timing(), Logger: d.lg, Observe: d.observe,
 	})

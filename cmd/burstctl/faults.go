@@ -36,6 +36,7 @@ var faults = []fault{
 	{pools.ErrRefused, frame.LaunchFailed},
 	{pools.ErrEnded, frame.NodeLost},
 	{cloud.ErrBudget, frame.OverBudget},
+	{perform.ErrBudgetAlert, frame.BudgetAlert},
 	{perform.ErrStillGood, frame.ProbeAccepted},
 	{syscall.EWOULDBLOCK, frame.StateLocked},
 	{syscall.EADDRINUSE, frame.PortTaken},

@@ -46,6 +46,7 @@ var titles = map[chapter]string{
 // chapterOf says where an entry belongs.
 var chapterOf = map[string]chapter{
 	"opened": opening, "law": opening, "job-submitted": saturation, "requested": asking, "decided": deciding,
+	"budget-alert":  deciding,
 	"launch-intent": granting, "launched": granting, "launch-failed": granting, "proven": granting, "unproven": granting,
 	"cleared": granting, "denied": granting, "issue-intent": granting, "issued": granting, "serve-intent": granting,
 	"job-started": working, "job-progress": working, "artefact": working, "released": leaving,

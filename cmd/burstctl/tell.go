@@ -69,6 +69,13 @@ func tellHouse(e audit.Entry) (string, []string) {
 		return "rules, places and catalogue in force, by digest", nil
 	case "heartbeat":
 		return "heartbeat: the log was not merely silent", nil
+	case "budget-alert":
+		var a perform.Alert
+		if err := audit.DecodeStrict(e.Body, &a); err != nil {
+			return "cannot be read: " + err.Error(), nil
+		}
+		return fmt.Sprintf("budget alert: %s has reached %d %%", a.Account, a.Threshold),
+			[]string{fmt.Sprintf("%v of %v are reserved or spent", a.Held, a.Limit)}
 	case "job-submitted":
 		var s perform.Submitted
 		if err := audit.DecodeStrict(e.Body, &s); err != nil {

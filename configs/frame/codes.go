@@ -69,6 +69,7 @@ const (
 	QuotaReached    Code = "BRS-5003"
 	OverBudget      Code = "BRS-6001"
 	PriceUnknown    Code = "BRS-6002"
+	BudgetAlert     Code = "BRS-6003"
 	LogUnverified   Code = "BRS-7001"
 	ReceiptUnproven Code = "BRS-7002"
 	WitnessRefused  Code = "BRS-7003"

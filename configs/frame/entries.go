@@ -127,6 +127,8 @@ func refusals() []Entry {
 			Remedy: "shorten the lease, raise the budget, or wait until reservations settle"},
 		{Code: PriceUnknown, Cause: "the price of an offer, or its date, is unknown",
 			Remedy: "add the price with its date to the offers table"},
+		{Code: BudgetAlert, Cause: "what is reserved and spent of a budget has passed a threshold; nothing was stopped",
+			Remedy: "see \"Runaway cost\" in docs/runbooks.md; burstctl cost LOG --by team,job says who spends"},
 	}
 }
 

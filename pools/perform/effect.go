@@ -70,6 +70,9 @@ func (e *Engine) decide(l *life, s burst.State) error {
 		}
 	}
 	err = e.enter(l, controller, append(used, &burst.Decided{Decision: d, Day: charge.Day})...)
+	if err == nil && d.Plan != nil {
+		e.alert(charge.Day)
+	}
 	if d.Plan != nil && errors.Is(err, errOrder) { // stopped meanwhile: this attempt will never be
 		return errors.Join(err, e.Ledger.Settle(l.claim, s.Attempt+1, nothing(d.Plan.Reserve)))
 	}
@@ -187,8 +190,12 @@ func (e *Engine) delete(ctx context.Context, l *life, s burst.State, f burst.Eff
 func (e *Engine) settle(l *life, s burst.State) error {
 	ran := max(s.GoneAt.Sub(s.Node.Launched), 0)
 	plan := s.Decision.Plan
-	return e.enter(l, controller, &burst.Settled{Attempt: s.Attempt, Reserved: plan.Reserve,
+	err := e.enter(l, controller, &burst.Settled{Attempt: s.Attempt, Reserved: plan.Reserve,
 		Spent: plan.Offer.PerHour.For(ran), Ran: ran})
+	if err == nil { // it may have run for longer than was reserved
+		e.alert(policy.Day(s.Intended), policy.Day(time.Now()))
+	}
+	return err
 }
 
 // outcome says in a word how a burst ended.

@@ -77,6 +77,8 @@ func (e *Engine) foldHouse(leaf audit.Leaf) error {
 	switch leaf.Entry.Kind {
 	case "law":
 		return e.foldLaw(leaf)
+	case "budget-alert":
+		return e.foldAlert(leaf)
 	case "job-submitted":
 	default:
 		return nil

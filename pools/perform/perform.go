@@ -111,6 +111,7 @@ type Config struct {
 	InForce   InForce
 	Offers    []policy.Offer
 	MaxPrice  map[string]policy.Money // of a machine per hour, by team; "" is every team's
+	Alerts    []int                   // percentages of a budget that are worth an entry, once a period
 	UserData  pools.UserData          // what every node is told; claim and attempt are filled in
 	Timing    Timing
 	Logger    *slog.Logger
@@ -136,6 +137,7 @@ type Engine struct {
 	glass   glass.Book
 	pulse   *pulse // moves with every entry
 	nonces  nonces
+	raised  raised // budget alerts that were entered
 	runs    sync.WaitGroup
 }
 

@@ -22,6 +22,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	if err := e.open(); err != nil {
 		return unlessCancelled(err)
 	}
+	e.missedAlerts()
 	e.lawMu.RLock()
 	in := e.law
 	e.lawMu.RUnlock()

@@ -59,6 +59,7 @@ const (
 type Options struct {
 	Offerings []sim.Offering
 	Budget    policy.Money // of Team
+	Alerts    []int        // percent of it
 	Law       perform.InForce
 	Timing    perform.Timing
 	Approvers residency.Approvers // of exceptions
