@@ -57,6 +57,9 @@ var mayImport = map[string]string{
 	"pools/cloud/netns":     "",
 	"pools/cloud/sim":       "policy pools residency residency/attest/local",
 
+	"pools/cloud/azure":           "pools residency",
+	"pools/cloud/azure/azuretest": "",
+
 	"tunnel/control":           "policy tunnel tunnel/slice",
 	"tunnel/issuer":            "tunnel",
 	"tunnel/issuer/issuertest": "tunnel tunnel/issuer",
