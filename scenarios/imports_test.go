@@ -23,6 +23,7 @@ var mayImport = map[string]string{
 
 	"pools/burst":        "policy pools residency",
 	"pools/burst/glass":  "pools/burst residency residency/audit", // folds entries
+	"pools/burst/cost":   "policy pools/burst residency/audit",
 	"pools/burst/review": "policy pools/burst pools/burst/glass residency residency/audit",
 	"pools/perform":      "policy pools pools/burst pools/burst/glass residency residency/audit tunnel",
 

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/burstctl/burstctl/configs/frame"
+	"github.com/burstctl/burstctl/pools/burst/cost"
 	"github.com/burstctl/burstctl/pools/burst/review"
 	"github.com/burstctl/burstctl/residency/audit"
 )
@@ -23,6 +24,7 @@ type reading struct {
 	review *review.Review
 	report audit.Report
 	lines  map[string][]line // decisions in words, of the claims that were asked for
+	book   *cost.Book        // what bursts cost, if that was asked for
 }
 
 // evidence says which log an answer is from and that it verified.
@@ -61,9 +63,15 @@ var decisive = []string{"requested", "decided", "proven", "unproven", "cleared",
 // read verifies a tree and folds its entries on the way. Without an error the log verified.
 func (o officer) read(ctx context.Context, tree fs.FS, t audit.Trust) (reading, error) {
 	r := reading{review: review.New(o.silence), lines: map[string][]line{}}
+	if o.also != nil {
+		r.book = o.also()
+	}
 	var err error
 	r.report, err = audit.VerifyEntries(ctx, tree, t, func(leaf audit.Leaf) {
 		r.review.Add(leaf)
+		if r.book != nil {
+			r.book.Add(leaf)
+		}
 		claim := leaf.Entry.Burst
 		if o.told != nil && o.told(claim) && slices.Contains(decisive, leaf.Entry.Kind) {
 			r.lines[claim] = append(r.lines[claim], tell(leaf))
@@ -135,6 +143,7 @@ type officer struct {
 	trust   string            // file
 	silence time.Duration     // see review.New
 	told    func(string) bool // claims whose decisions are put into words; nil is none
+	also    func() *cost.Book // a new one for each try; nil adds nothing up
 }
 
 // ask answers one question from a log that verified.

@@ -133,6 +133,9 @@ type Progress struct {
 	Epochs int    `json:"epochs"`
 	Metric string `json:"metric"`
 	Micros int64  `json:"micros"`
+
+	Samples    int64 `json:"samples,omitempty"`    // seen since the job began
+	Milliwatts int64 `json:"milliwatts,omitempty"` // drawn by its GPUs since the last report; 0 is not said
 }
 
 // Artefact says that the site holds an output, in quarantine.
