@@ -94,6 +94,7 @@ type Lease struct {
 	Boot  time.Duration // from launch to a verified node
 	Stop  time.Duration // for a job to end by itself
 	Probe time.Duration // for a revoked credential to be refused everywhere
+	Idle  time.Duration // without progress; 0 is for ever
 }
 
 // Evidence is when a grant counts as evidence, and when none is given any more.

@@ -187,7 +187,7 @@ func (d *daemon) openEngine(ctx context.Context, law perform.InForce) error {
 func (d *daemon) timing() perform.Timing {
 	c := d.conf
 	return perform.Timing{MaxLease: c.Lease.Max, Boot: c.Lease.Boot, Stop: c.Lease.Stop, Probe: c.Lease.Probe,
-		TTL: c.Issuer.TTL, Heartbeat: c.Heartbeat, Evidence: c.Evidence.Within}
+		Idle: c.Lease.Idle, TTL: c.Issuer.TTL, Heartbeat: c.Heartbeat, Evidence: c.Evidence.Within}
 }
 
 // openBus connects to NATS and asserts the stream.

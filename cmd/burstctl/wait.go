@@ -56,6 +56,8 @@ func ending(b control.BurstInfo) error {
 		p.Code = frame.JobFailed
 	case burst.WhyExpired:
 		p.Code, p.Why, p.Fix = frame.JobFailed, "its lease ran out", "ask for a longer lease, or let the job save its state"
+	case burst.WhyIdle:
+		p.Code, p.Why, p.Fix = frame.JobFailed, "its job reported no progress", "let it report, or allow it more with idle"
 	case burst.WhyLost:
 		p.Code = frame.NodeLost
 	case burst.WhyBoot:

@@ -76,6 +76,7 @@ type Cleared struct {
 	NodeKey string            `json:"node_key"`
 	Expires time.Time         `json:"expires"`
 	Verdict residency.Verdict `json:"verdict"`
+	Idle    time.Duration     `json:"idle,omitempty"` // its job may be silent for so long; 0 is for ever
 
 	Exception string `json:"exception,omitempty"` // sealed by its approvers, if the grant rests on one
 }
@@ -177,6 +178,7 @@ const (
 	WhyFinished = "finished" // the job ended
 	WhyFailed   = "failed"   // the job ended badly
 	WhyExpired  = "expired"  // the lease ran out
+	WhyIdle     = "idle"     // the job reported no progress for too long
 	WhyBoot     = "boot"     // the node never proved itself
 	WhyDenied   = "denied"   // the proven place may not read the slice
 	WhyRevoked  = "revoked"  // a person revoked it

@@ -59,6 +59,7 @@ type Grant struct {
 	Index   int64 // its leaf in the log
 	Expires time.Time
 	NodeKey string
+	Idle    time.Duration // without a report from its job, it is stopped; 0 is never
 
 	Exception string // id of the one it rests on, with which it ends
 }
@@ -97,6 +98,8 @@ type State struct {
 	Served    int64         // bytes served in closed windows
 	Allowed   int64         // bytes allowed by windows still open
 	Epoch     int           // last epoch the job reported
+	Heard     time.Time     // when its job last started, reported or returned something
+	Reports   int           // of progress
 	Artefacts []Artefact
 	Released  []string // digests of artefacts that were let out of quarantine
 	Turned    []string // reasons for which peers were turned away

@@ -69,6 +69,9 @@ func (s State) Deadline() Late {
 		if s.Grant == nil {
 			return Late{} // no log leads here
 		}
+		if at, idle := s.silent(); idle && at.Before(s.Grant.Expires) {
+			return Late{At: at, Body: &Stop{Why: WhyIdle, Detail: "its job reported nothing for " + s.Grant.Idle.String()}}
+		}
 		detail := "the lease ran out"
 		if s.Grant.Exception != "" {
 			detail = "the grant ended, which rests on exception " + s.Grant.Exception
@@ -83,4 +86,13 @@ func (s State) Deadline() Late {
 		return Late{At: s.ProbeBy, Effect: &Effect{Do: DoProbe, Serial: s.Current()}}
 	}
 	return Late{}
+}
+
+// silent is when a job that runs will have been silent for too long. One that
+// has not begun, because its slice is still on the way, is not silent.
+func (s State) silent() (time.Time, bool) {
+	if s.Grant.Idle <= 0 || s.Heard.IsZero() {
+		return time.Time{}, false
+	}
+	return s.Heard.Add(s.Grant.Idle), true
 }

@@ -24,7 +24,7 @@ func stepProve(s State, e Event) (State, bool) {
 			return s, false
 		}
 		s.Phase = Granted
-		s.Grant = &Grant{ID: b.Grant, Sealed: b.Sealed, Index: e.Index, Expires: b.Expires, NodeKey: b.NodeKey}
+		s.Grant = &Grant{ID: b.Grant, Sealed: b.Sealed, Index: e.Index, Expires: b.Expires, NodeKey: b.NodeKey, Idle: b.Idle}
 		if x := b.Verdict.Exception; x != nil {
 			s.Grant.Exception = x.ID
 		}

@@ -41,17 +41,20 @@ func stepServe(s State, e Event) (State, bool) {
 		}
 		s.Turned = append(slices.Clone(s.Turned), b.Reason)
 	case *Started:
-		return s, s.Phase == Running && s.grantIs(b.Grant)
+		if s.Phase != Running || !s.grantIs(b.Grant) {
+			return s, false
+		}
+		s.Heard = e.At
 	case *Progress:
 		if s.Phase != Running || !s.grantIs(b.Grant) {
 			return s, false
 		}
-		s.Epoch = b.Epoch
+		s.Epoch, s.Heard, s.Reports = b.Epoch, e.At, s.Reports+1
 	case *Artefact:
 		if (s.Phase != Running && s.Phase != Unmount) || !s.grantIs(b.Grant) {
 			return s, false
 		}
-		s.Artefacts = append(slices.Clone(s.Artefacts), *b)
+		s.Artefacts, s.Heard = append(slices.Clone(s.Artefacts), *b), e.At
 	default:
 		return s, false
 	}

@@ -198,8 +198,18 @@ func (e *Engine) secondDecision(l *life, s burst.State, p residency.Proven) erro
 	bodies = append(bodies, using(v, burst.OnRead, p.Place().Address)...)
 	return e.enter(l, controller, append(bodies, &burst.Cleared{
 		Grant: g.ID(), Sealed: string(sealed), NodeKey: g.NodeKey(), Expires: g.Expires(), Verdict: v,
+		Idle:      e.idle(s.Request.Job.Idle),
 		Exception: seals[g.Exception()],
 	})...)
+}
+
+// idle is how long a job may be silent: as long as it asked for, and never
+// longer than the house allows.
+func (e *Engine) idle(asked time.Duration) time.Duration {
+	if e.Timing.Idle > 0 && (asked <= 0 || asked > e.Timing.Idle) {
+		return e.Timing.Idle
+	}
+	return max(asked, 0)
 }
 
 // issue lets a credential be signed once the grant's receipt can be had.

@@ -86,7 +86,7 @@ type InForce struct {
 	Catalogue *residency.Catalogue
 }
 
-// Timing bounds every wait. Zero fields take the defaults of [Timing.orDefault].
+// Timing bounds every wait. Zero fields but Idle take the defaults of [Timing.orDefault].
 type Timing struct {
 	MaxLease  time.Duration // of any node
 	Boot      time.Duration // until a node must have proved itself
@@ -95,6 +95,7 @@ type Timing struct {
 	TTL       time.Duration // of a credential, ≤ 15 min
 	Heartbeat time.Duration // ≤ 60 s
 	Evidence  time.Duration // without a cosignature for so long, no new grant
+	Idle      time.Duration // a job may report nothing for so long; 0 is for ever
 	Retry     time.Duration // the longest pause between two tries of an effect
 }
 

@@ -28,6 +28,14 @@ func (e *Engine) Report(grant, serial string, r tunnel.Report) error {
 		if err != nil {
 			return err
 		}
+		if p, ok := body.(*burst.Progress); ok {
+			if s.Reports >= maxReports {
+				return nil // said often enough: the log is not a job's to fill
+			}
+			if err := sensible(*p); err != nil {
+				return err
+			}
+		}
 		return ignoreRepeat(e.enter(l, node(s), body))
 	case "job-finished":
 		var f tunnel.Finished
@@ -43,6 +51,18 @@ func (e *Engine) Report(grant, serial string, r tunnel.Report) error {
 		return ignoreRepeat(e.enter(l, node(s), &burst.Unmounted{Confirmed: true}))
 	}
 	return fmt.Errorf("read report: kind %q is none of a node's", r.Kind)
+}
+
+// maxReports bounds how often a job may report within one burst.
+const maxReports = 20_000
+
+// sensible refuses progress that no job makes.
+func sensible(p burst.Progress) error {
+	if p.Epoch < 0 || p.Epochs < 0 || p.Samples < 0 || p.Milliwatts < 0 || p.Milliwatts > tunnel.MostMilliwatts ||
+		len(p.Metric) > tunnel.LongestMetric {
+		return fmt.Errorf("read report: epoch %d, %d samples at %d mW are none", p.Epoch, p.Samples, p.Milliwatts)
+	}
+	return nil
 }
 
 // ignoreRepeat forgives a report that the state has already moved past.
