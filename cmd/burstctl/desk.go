@@ -9,6 +9,7 @@ import (
 	"github.com/burstctl/burstctl/configs/frame"
 	"github.com/burstctl/burstctl/policy"
 	"github.com/burstctl/burstctl/pools/burst"
+	"github.com/burstctl/burstctl/pools/perform"
 	"github.com/burstctl/burstctl/tunnel/control"
 )
 
@@ -50,7 +51,8 @@ func (d desk) Status() control.Status {
 func info(b burst.State) control.BurstInfo {
 	r := b.Request
 	i := control.BurstInfo{Claim: b.Claim, Job: r.JobID, Site: r.Site, Team: r.Job.Team, Slice: r.Job.Slice,
-		Phase: string(b.Phase), Outcome: b.Outcome, Asked: r.At, Served: b.Served, Decision: b.Decision}
+		SliceDigest: r.SliceDigest, Phase: string(b.Phase), Outcome: b.Outcome, Asked: r.At,
+		Served: b.Served, Decision: b.Decision}
 	if p := b.Decision.Plan; p != nil {
 		i.Offer, i.Reserved = p.Offer.Key(), p.Reserve
 	}
@@ -62,8 +64,12 @@ func info(b burst.State) control.BurstInfo {
 	}
 	i.Spent = b.Spent()
 	for _, a := range b.Artefacts {
-		i.Artefacts = append(i.Artefacts, control.ArtefactInfo{Name: a.Name, Digest: a.Digest, Bytes: a.Bytes,
-			Class: a.Class, Released: slices.Contains(b.Released, a.Digest)})
+		out := control.ArtefactInfo{Name: a.Name, Digest: a.Digest, Bytes: a.Bytes, Class: a.Class,
+			Flagged: b.FlaggedFor(a.Name, a.Digest)}
+		if r := b.Release(a.Name, a.Digest); r != nil {
+			out.Released, out.Out, out.Withheld = true, r.Out, r.Withheld
+		}
+		i.Artefacts = append(i.Artefacts, out)
 	}
 	return i
 }
@@ -76,6 +82,12 @@ func (d desk) Do(_ context.Context, actor, action, claim, reason string) error {
 	case control.ActionRelease:
 		claim, name, _ := strings.Cut(claim, " ")
 		return d.engine.Release(actor, claim, name, reason)
+	case control.ActionClear:
+		claim, name, _ := strings.Cut(claim, " ")
+		return d.engine.Unflag(actor, claim, name, reason)
+	case control.ActionRecall:
+		data, digest, _ := strings.Cut(claim, " ")
+		return d.engine.Recall(actor, perform.Recall{Data: data, Digest: digest, Reason: reason})
 	case control.ActionReload:
 		law, err := readLaw(d.conf)
 		if err != nil {

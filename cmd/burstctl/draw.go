@@ -21,6 +21,8 @@ var arrows = map[string][2]string{
 	"issue-intent": {"controller", "log"}, "issued": {"issuer", "node"},
 	"serve-intent": {"edge", "log"}, "serve-outcome": {"edge", "node"},
 	"turned-away": {"edge", "node"}, "released": {"controller", "log"},
+	"artefact-flagged": {"controller", "log"}, "artefact-cleared": {"controller", "log"},
+	"handed-out": {"edge", "log"}, "withheld": {"edge", "log"},
 	"job-started": {"node", "controller"}, "job-progress": {"node", "controller"}, "artefact": {"node", "edge"},
 	"stop": {"controller", "node"}, "unmounted": {"node", "controller"},
 	"revoke-intent": {"controller", "log"}, "revoked": {"controller", "issuer"}, "probed": {"node", "controller"},

@@ -51,7 +51,8 @@ func (t teller) line(leaf audit.Leaf) line {
 		l.Text = "cannot be read: " + err.Error()
 		return l
 	}
-	for _, f := range []func(burst.Body) (string, []string){t.decision, tellNode, t.serve, tellTeardown} {
+	for _, f := range []func(burst.Body) (string, []string){t.decision, tellNode, t.serve, tellArtefact,
+		tellTeardown} {
 		if text, more := f(body); text != "" {
 			l.Text, l.More = text, more
 			break
@@ -76,6 +77,12 @@ func tellHouse(e audit.Entry) (string, []string) {
 		}
 		return fmt.Sprintf("budget alert: %s has reached %d %%", a.Account, a.Threshold),
 			[]string{fmt.Sprintf("%v of %v are reserved or spent", a.Held, a.Limit)}
+	case "recalled":
+		var r perform.Recall
+		if err := audit.DecodeStrict(e.Body, &r); err != nil {
+			return "cannot be read: " + err.Error(), nil
+		}
+		return "data called back: " + r.Data + ", because " + r.Reason, more(r.Digest)
 	case "job-submitted":
 		var s perform.Submitted
 		if err := audit.DecodeStrict(e.Body, &s); err != nil {
@@ -92,6 +99,14 @@ func tellHouse(e audit.Entry) (string, []string) {
 		return text, more
 	}
 	return e.Kind, nil
+}
+
+// more is a line on the slice digest a recall is of; none if it is of all.
+func more(digest string) []string {
+	if digest == "" {
+		return nil
+	}
+	return []string{"only what read " + digest}
 }
 
 // tellKeys tells a change of keys.
@@ -282,8 +297,6 @@ func (t teller) serve(body burst.Body) (string, []string) {
 		return fmt.Sprintf("may serve up to %s of %s (window %d)", size(b.Bytes), t.name(b.Manifest), b.N), nil
 	case *burst.Served:
 		return fmt.Sprintf("served %s in %d chunks (window %d, %s)", size(b.Bytes), b.Chunks, b.N, closed(b.Why)), nil
-	case *burst.Release:
-		return "released from quarantine: " + b.Name + ", because " + b.Reason, []string{"digest " + b.Digest}
 	case *burst.Turned:
 		return "a peer was turned away before the first byte: " + b.Reason, []string{b.Why}
 	case *burst.Started:
@@ -294,9 +307,6 @@ func (t teller) serve(body burst.Body) (string, []string) {
 		return how + "; the job runs", []string{"program " + short(b.Payload)}
 	case *burst.Progress:
 		return fmt.Sprintf("epoch %d of %d: %s %d.%06d", b.Epoch, b.Epochs, b.Metric, b.Micros/1e6, b.Micros%1e6), nil
-	case *burst.Artefact:
-		return fmt.Sprintf("%s returned by the tunnel: %s, class %s, in quarantine", b.Name, size(b.Bytes), b.Class),
-			[]string{"digest " + b.Digest}
 	}
 	return "", nil
 }

@@ -49,6 +49,8 @@ func Actions() []string {
 		"burst.approve",    // let a burst go that waits for a person
 		"burst.revoke",     // end a burst now
 		"artefact.release", // let a result out of quarantine
+		"artefact.clear",   // clear the flag of a result
+		"data.recall",      // call data back
 		"rules.reload",     // read rules, places and catalogue again
 		"keys.rotate",      // change keys of the house
 		"audit.read",       // read the log and its receipts

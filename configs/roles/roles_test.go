@@ -28,8 +28,8 @@ func TestTheExampleSaysWhoMayDoWhat(t *testing.T) {
 	r := example(t)
 	may := map[string]string{ // group: what it may do, and nothing else
 		"submitter": "job.submit burst.list",
-		"operator":  "burst.list burst.revoke rules.reload keys.rotate",
-		"approver":  "burst.list burst.approve artefact.release",
+		"operator":  "burst.list burst.revoke data.recall rules.reload keys.rotate",
+		"approver":  "burst.list burst.approve artefact.release artefact.clear",
 		"auditor":   "burst.list audit.read",
 		"stranger":  "",
 		"":          "",

@@ -101,9 +101,10 @@ type State struct {
 	Heard     time.Time     // when its job last started, reported or returned something
 	Reports   int           // of progress
 	Artefacts []Artefact
-	Released  []string // digests of artefacts that were let out of quarantine
-	Turned    []string // reasons for which peers were turned away
-	Excepted  string   // digest of the exception that a decision rests on
+	Excepted  string    // digest of the exception that a decision rests on
+	Released  []Let     // those that were let out of quarantine
+	Flags     []Flagged // those made from what was called back
+	Turned    []string  // reasons for which peers were turned away
 	Stopped   *Stop
 	ProbeBy   time.Time
 	Probes    []Probed
@@ -174,7 +175,7 @@ func Accepts(s State, e Event) bool {
 // apply tries the phases' transitions in the order of a burst's life.
 func apply(s State, e Event) (State, bool) {
 	for _, step := range []func(State, Event) (State, bool){stepAsk, stepExcept, stepLaunch, stepProve, stepServe,
-		stepTeardown} {
+		stepArtefact, stepTeardown} {
 		if next, ok := step(s, e); ok {
 			return next, true
 		}

@@ -21,6 +21,10 @@ func (Started) Kind() string      { return "job-started" }
 func (Progress) Kind() string     { return "job-progress" }
 func (Artefact) Kind() string     { return "artefact" }
 func (Release) Kind() string      { return "released" }
+func (Flag) Kind() string         { return "artefact-flagged" }
+func (Unflag) Kind() string       { return "artefact-cleared" }
+func (HandedOut) Kind() string    { return "handed-out" }
+func (Withheld) Kind() string     { return "withheld" }
 func (Stop) Kind() string         { return "stop" }
 func (Unmounted) Kind() string    { return "unmounted" }
 func (RevokeIntent) Kind() string { return "revoke-intent" }
@@ -69,4 +73,8 @@ var Kinds = map[string]Code{
 	"released":      {"0802", func() Body { return new(Release) }},
 
 	"break-glass-used": {"0603", func() Body { return new(Excepted) }},
+	"artefact-flagged": {"0803", func() Body { return new(Flag) }},
+	"artefact-cleared": {"0804", func() Body { return new(Unflag) }},
+	"handed-out":       {"0805", func() Body { return new(HandedOut) }},
+	"withheld":         {"0806", func() Body { return new(Withheld) }},
 }

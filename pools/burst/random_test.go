@@ -95,6 +95,16 @@ func (d dice) late(s burst.State, kind string) burst.Body {
 		return &burst.Progress{Grant: grant, Epoch: d.IntN(9)}
 	case "artefact":
 		return &burst.Artefact{Grant: grant, Name: serial}
+	case "released":
+		return &burst.Release{Name: serial, Reason: "checked"}
+	case "artefact-flagged":
+		return &burst.Flag{Name: serial, Reason: "called back", Recall: d.Int64N(3)}
+	case "artefact-cleared":
+		return &burst.Unflag{Name: serial, Reason: "checked"}
+	case "handed-out":
+		return &burst.HandedOut{Name: serial}
+	case "withheld":
+		return &burst.Withheld{Name: serial, Why: serial}
 	case "stop":
 		if d.IntN(24) > 0 {
 			return &burst.Progress{Grant: grant} // bursts that are stopped at once teach little
@@ -169,7 +179,7 @@ func TestNoReachableStateBreaksItsPromises(t *testing.T) {
 // show writes out what a state points to.
 func show(s burst.State) string {
 	var b strings.Builder
-	fmt.Fprint(&b, s.Tried, s.Serials, s.Windows, s.Artefacts, s.Probes)
+	fmt.Fprint(&b, s.Tried, s.Serials, s.Windows, s.Artefacts, s.Flags, s.Released, s.Probes)
 	fmt.Fprint(&b, s.Grant, s.Stopped, s.Settled, s.Launch == nil, s.Node == nil, s.Place == nil)
 	return b.String()
 }

@@ -29,12 +29,6 @@ func stepServe(s State, e Event) (State, bool) {
 		s.Windows = cloned(s.Windows)
 		delete(s.Windows, b.N)
 		s.Allowed, s.Served = s.Allowed-limit, s.Served+b.Bytes
-	case *Release:
-		known := slices.ContainsFunc(s.Artefacts, func(a Artefact) bool { return a.Name == b.Name && a.Digest == b.Digest })
-		if !known || b.Reason == "" || slices.Contains(s.Released, b.Digest) {
-			return s, false
-		}
-		s.Released = append(slices.Clone(s.Released), b.Digest)
 	case *Turned:
 		if s.Grant == nil || !s.Live() || b.Reason == "" || slices.Contains(s.Turned, b.Reason) {
 			return s, false

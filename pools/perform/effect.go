@@ -46,7 +46,9 @@ func (e *Engine) decide(l *life, s burst.State) error {
 	var used []burst.Body
 	ask, err := law.ask(s.Request)
 	d := policy.Decision{Refusal: "the slice is not in the catalogue"}
-	if err == nil {
+	if why := e.withdrawn(s.Request); why != "" {
+		d.Refusal = why
+	} else if err == nil {
 		d = policy.Decide(s.Request, policy.World{
 			Offers:      e.Offers,
 			Screen:      func(a residency.Address) residency.Verdict { return rules.Screen(places, ask, a) },

@@ -72,7 +72,8 @@ func teardown(bodies []burst.Body) bool {
 	for _, b := range bodies {
 		switch b.(type) {
 		case *burst.Denied, *burst.Served, *burst.Stop, *burst.Unmounted, *burst.RevokeIntent, *burst.Revoked, *burst.Probed,
-			*burst.DeleteIntent, *burst.Gone, *burst.Settled, *burst.Over, *burst.LaunchFailed, *burst.Launched, *burst.Issued:
+			*burst.DeleteIntent, *burst.Gone, *burst.Settled, *burst.Over, *burst.LaunchFailed, *burst.Launched, *burst.Issued,
+			*burst.Flag:
 		default:
 			return false
 		}
@@ -182,15 +183,22 @@ func nothing(m policy.Money) policy.Money { return policy.Money{Currency: m.Curr
 
 // house makes one entry about the house itself durable.
 func (e *Engine) house(code, kind, actor string, body any) error {
+	_, err := e.houseLeaf(code, kind, actor, body)
+	return err
+}
+
+// houseLeaf makes one entry about the house itself durable and returns its leaf.
+func (e *Engine) houseLeaf(code, kind, actor string, body any) (audit.Leaf, error) {
 	raw, err := audit.Canonical(body)
 	if err != nil {
-		return fmt.Errorf("encode %s: %w", kind, err)
+		return audit.Leaf{}, fmt.Errorf("encode %s: %w", kind, err)
 	}
 	entry := audit.Entry{V: 1, Code: code, Kind: kind, At: time.Now().UTC().Truncate(time.Millisecond), Actor: actor,
 		Body: json.RawMessage(raw)}
-	if _, err := e.append(false, entry); err != nil {
-		return err
+	leaves, err := e.append(kind == "recalled", entry) // it narrows
+	if err != nil {
+		return audit.Leaf{}, err
 	}
 	e.pulse.beat()
-	return nil
+	return leaves[0], nil
 }

@@ -79,6 +79,8 @@ func (e *Engine) foldHouse(leaf audit.Leaf) error {
 		return e.foldLaw(leaf)
 	case "budget-alert":
 		return e.foldAlert(leaf)
+	case "recalled":
+		return e.foldRecall(leaf)
 	case "job-submitted":
 	default:
 		return nil

@@ -130,10 +130,11 @@ type Engine struct {
 	asks    sync.Mutex // one request at a time, so that a claim is entered once
 	fatal   context.CancelCauseFunc
 	ctx     context.Context // ends with the first entry that cannot be made durable
-	mu      sync.Mutex      // guards bursts, jobs and order
+	mu      sync.Mutex      // guards bursts, jobs, recalls and order
 	bursts  map[string]*life
 	order   []string // claims as first entered
 	jobs    []Submitted
+	recalls []recall
 	glassMu sync.Mutex // guards glass; taken last
 	glass   glass.Book
 	pulse   *pulse // moves with every entry

@@ -3,13 +3,13 @@ package perform
 import (
 	"errors"
 	"fmt"
-	"slices"
+	"strings"
 
 	"github.com/burstctl/burstctl/pools/burst"
 )
 
-// Held is why a result is not let out of quarantine. Made by [Engine.Release];
-// the zero Held names none.
+// Held is why a result is not let out of quarantine. Made by [Engine.Release]
+// and [Engine.Unflag]; the zero Held names none.
 type Held struct{ Claim, Name, Why string }
 
 func (h *Held) Error() string { return fmt.Sprintf("release %s of %s: %s", h.Name, h.Claim, h.Why) }
@@ -21,28 +21,66 @@ func (e *Engine) Release(actor, claim, name, reason string) error {
 	if err != nil {
 		return err
 	}
-	s := l.now()
-	var found *burst.Artefact
-	for _, a := range s.Artefacts {
-		if a.Name == name {
-			found = &a
-		}
+	found, err := e.mayDecide(l, actor, name, reason)
+	if err != nil {
+		return err
 	}
-	switch {
-	case found == nil:
-		return &Held{claim, name, "the site holds no such result"}
-	case reason == "":
-		return &Held{claim, name, "a reason is missing"}
-	case e.submitter(s.Request.JobID) == actor:
-		return &Held{claim, name, actor + " handed the job in; another person must decide"}
-	case slices.Contains(s.Released, found.Digest):
+	s := l.now()
+	switch flag := s.FlaggedFor(name, found.Digest); {
+	case s.Release(name, found.Digest) != nil:
 		return &Held{claim, name, "it is released already"}
+	case flag != "":
+		return &Held{claim, name, "it is flagged: " + flag + "; a person must clear that first"}
 	}
 	err = e.enter(l, actor, &burst.Release{Name: name, Digest: found.Digest, Reason: reason})
 	if errors.Is(err, errOrder) {
 		return &Held{claim, name, "it changed meanwhile"}
 	}
 	return err
+}
+
+// Unflag enters that a person lets a burst's newest output of that name be
+// released although data it was made from was called back. Whoever handed the
+// job in may not.
+func (e *Engine) Unflag(actor, claim, name, reason string) error {
+	l, err := e.find(claim)
+	if err != nil {
+		return err
+	}
+	found, err := e.mayDecide(l, actor, name, reason)
+	if err != nil {
+		return err
+	}
+	if l.now().FlaggedFor(name, found.Digest) == "" {
+		return &Held{claim, name, "it is not flagged"}
+	}
+	err = e.enter(l, actor, &burst.Unflag{Name: name, Digest: found.Digest, Reason: reason})
+	if errors.Is(err, errOrder) {
+		return &Held{claim, name, "it changed meanwhile"}
+	}
+	return err
+}
+
+// mayDecide finds the newest output of that name, if this person may decide
+// about it and says why.
+func (e *Engine) mayDecide(l *life, actor, name, reason string) (found burst.Artefact, err error) {
+	s := l.now()
+	for _, a := range s.Artefacts {
+		if a.Name == name {
+			found = a
+		}
+	}
+	switch {
+	case found.Name == "":
+		err = &Held{l.claim, name, "the site holds no such result"}
+	case strings.TrimSpace(reason) == "":
+		err = &Held{l.claim, name, "a reason is missing"}
+	case len(reason) > maxReason:
+		err = &Held{l.claim, name, fmt.Sprintf("its reason is longer than %d bytes", maxReason)}
+	case e.submitter(s.Request.JobID) == actor:
+		err = &Held{l.claim, name, actor + " handed the job in; another person must decide"}
+	}
+	return found, err
 }
 
 // submitter is who handed a job in; "" for a job of the site's own queue.

@@ -31,7 +31,8 @@ func TestAResultLeavesQuarantineByAnotherPersonsDecisionOnce(t *testing.T) {
 				t.Errorf("%+v: %v", tc, err)
 			}
 		}
-		if got := w.state().Released; w.count("released") != 1 || len(got) != 1 || got[0] != s.Artefacts[0].Digest {
+		if got := w.state().Released; w.count("released") != 1 || len(got) != 1 || got[0].Digest != s.Artefacts[0].Digest ||
+			got[0].By != "user:anna" || got[0].Reason != "checked by hand" {
 			t.Errorf("released %v in %d entries, want %s", got, w.count("released"), s.Artefacts[0].Digest)
 		}
 	})

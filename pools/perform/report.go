@@ -149,6 +149,11 @@ func (e *Engine) EnterFor(ctx context.Context, site string, in tunnel.Entering) 
 	if err != nil {
 		return tunnel.Entered{}, err
 	}
+	if _, ok := body.(*burst.Artefact); ok {
+		if err := e.flag(l); err != nil { // the next start does it
+			e.Logger.ErrorContext(ctx, "result not flagged", "claim", in.Claim, "error", err)
+		}
+	}
 	return e.entered(ctx, leaf, in.Old)
 }
 

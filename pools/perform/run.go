@@ -29,6 +29,9 @@ func (e *Engine) Run(ctx context.Context) error {
 	if err := e.endUnlawful(controller, in); err != nil { // the law may have changed while we were away
 		return unlessCancelled(err)
 	}
+	if err := e.carryOut(); err != nil { // of recalls that an earlier life did not finish
+		return unlessCancelled(err)
+	}
 	for _, s := range e.Bursts() {
 		if s.Live() {
 			if l, err := e.find(s.Claim); err == nil {

@@ -33,6 +33,8 @@ type BurstInfo struct {
 	Reserved policy.Money `json:"reserved"`
 	Spent    policy.Money `json:"spent"`
 
+	SliceDigest string `json:"slice_digest,omitempty"` // manifest
+
 	Artefacts []ArtefactInfo  `json:"artefacts,omitempty"`
 	Decision  policy.Decision `json:"decision"`
 }
@@ -44,6 +46,10 @@ type ArtefactInfo struct {
 	Bytes    int64  `json:"bytes"`
 	Class    string `json:"class"`
 	Released bool   `json:"released"` // a person let it out of quarantine
+
+	Flagged  string `json:"flagged,omitempty"`  // why it may not be released: its data was called back
+	Out      bool   `json:"moved_out"`          // the site moved it out of quarantine
+	Withheld string `json:"withheld,omitempty"` // why the site did not
 }
 
 // Status is what a person may see of the controller.
@@ -65,6 +71,11 @@ const (
 	// ActionRelease lets a result out of quarantine; the claim of the deed is
 	// the burst's, a blank, and the result's name.
 	ActionRelease = "artefact.release"
+	// ActionClear clears the flag of a result, with the same claim.
+	ActionClear = "artefact.clear"
+	// ActionRecall calls data back; the claim of the deed is a dataset or a slice
+	// and, after a blank, the digest of the slice if only that is meant.
+	ActionRecall = "data.recall"
 )
 
 // submission and deed are request bodies of a desk.

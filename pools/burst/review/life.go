@@ -90,17 +90,9 @@ type artefact struct {
 	burst.Artefact
 	released Mark   // it was let out of quarantine
 	by, why  string // who decided so
-}
-
-// release folds the decision of a person to let an artefact go. What never came back cannot be let go.
-func (l *life) release(m Mark, actor string, b *burst.Release) {
-	for i, a := range l.artefacts {
-		if a.Name == b.Name && a.Digest == b.Digest && !a.released.is() {
-			l.artefacts[i].released, l.artefacts[i].by, l.artefacts[i].why = m, actor, b.Reason
-			return
-		}
-	}
-	l.find(m, "%s released %s, %s, which no earlier entry shows in quarantine", actor, b.Name, b.Digest)
+	flagged  Mark   // data it was made from was called back, and nobody cleared it
+	flag     string // why
+	out      Mark   // the site moved it
 }
 
 // add folds one entry of the burst.
@@ -124,8 +116,8 @@ func (l *life) add(m Mark, actor string, body burst.Body) {
 		l.close(m, b)
 	case *burst.Artefact:
 		l.artefacts = append(l.artefacts, artefact{Mark: m, Artefact: *b})
-	case *burst.Release:
-		l.release(m, actor, b)
+	case *burst.Release, *burst.Flag, *burst.Unflag, *burst.HandedOut:
+		l.become(m, actor, body)
 	case *burst.Over:
 		l.ended, l.outcome = m, b.Outcome
 	default:

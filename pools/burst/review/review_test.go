@@ -106,9 +106,23 @@ func TestAReleaseIsToldWithItsPersonAndAReleaseOfNothingIsFound(t *testing.T) {
 	if len(f) != 0 || !strings.Contains(stays[1].Note, "released by user:dpo in entry 23 (reviewed)") {
 		t.Error(stays, texts(f))
 	}
+	flag := step{body: &burst.Flag{Name: "model", Digest: "sha256:m", Reason: "consent", Recall: 7}, actor: "user:oscar"}
+	clear := step{body: &burst.Unflag{Name: "model", Digest: "sha256:m", Reason: "not of them"}, actor: "user:dpo"}
+	out := step{body: &burst.HandedOut{Name: "model", Digest: "sha256:m", Release: 25}, actor: "edge:hq"}
+	stays, f = fold(t, append(good(), flag)...).Where("claims")
+	if len(f) != 0 || !strings.Contains(stays[1].Note, "flagged in entry 23 (consent)") {
+		t.Error(stays, texts(f))
+	}
+	stays, f = fold(t, append(good(), flag, clear, release, out)...).Where("claims")
+	if len(f) != 0 || !strings.Contains(stays[1].Note, "moved out in entry 26") {
+		t.Error(stays, texts(f))
+	}
 	hold(t, map[string]broken{
-		"a release twice": {append(good(), release, release), "where", "which no earlier entry shows in quarantine"},
-		"never came back": {append(without(t, "artefact", 0), release), "serves", "user:dpo released model, sha256:m"},
+		"a release twice":       {append(good(), release, release), "where", "which no earlier entry shows in quarantine"},
+		"flagged":               {append(good(), flag, release), "where", "released model, which entry 23 flags (consent)"},
+		"flagged and asked for": {append(good(), flag, release), "serves", "and nobody cleared"},
+		"moved unreleased":      {append(good(), out), "where", "edge:hq moved model, sha256:m, out of quarantine"},
+		"never came back":       {append(without(t, "artefact", 0), release), "serves", "user:dpo released model, sha256:m"},
 	})
 }
 

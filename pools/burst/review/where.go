@@ -1,9 +1,6 @@
 package review
 
-import (
-	"fmt"
-	"strings"
-)
+import "strings"
 
 // Stay is one place where bytes of a dataset have been, or are.
 type Stay struct {
@@ -46,15 +43,6 @@ func (r *Review) Where(name string) ([]Stay, []Finding) {
 		found = append(found, l.findings...)
 	}
 	return stays, found
-}
-
-// note says what became of an artefact at the site.
-func (a artefact) note() string {
-	what := ", class " + a.Class + ", " + a.Digest
-	if !a.released.is() {
-		return "in quarantine" + what
-	}
-	return fmt.Sprintf("released by %s in entry %d (%s)%s", a.by, a.released.Index, a.why, what)
 }
 
 // stays are the places the slice of one burst was sent to, one for each grant.
