@@ -18,7 +18,7 @@ func root() *cobra.Command {
 		frame.Group{Title: "Try it", Verbs: verbs(demoCommand)},
 		frame.Group{Title: "Run it",
 			Verbs: verbs(controllerCommand, nodeCommand, nodeHostCommand, edgeCommand, trainCommand)},
-		frame.Group{Title: "Ask", Verbs: verbs(submitCommand, statusCommand, whyCommand, artefactsCommand)},
+		frame.Group{Title: "Ask", Verbs: verbs(submitCommand, statusCommand, whyCommand, catalogCommand, artefactsCommand)},
 		frame.Group{Title: "Act", Verbs: verbs(revokeCommand, recallCommand, releaseCommand, reloadCommand)},
 		frame.Group{Title: "Prove", Verbs: verbs(
 			residencyCommand, placesCommand, auditCommand, costCommand, attestCommand, keysCommand)},
