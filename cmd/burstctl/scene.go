@@ -76,7 +76,7 @@ func runEdge(ctx context.Context, path string) error {
 		return err
 	}
 	defer s.Close()
-	return s.Edge.Run(ctx)
+	return s.Run(ctx)
 }
 
 // open says what is about to be played, and gives the story what it is told with.

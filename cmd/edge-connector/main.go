@@ -55,7 +55,7 @@ func run(ctx context.Context, path string) error {
 	for name, digest := range s.Edge.Held() {
 		lg.InfoContext(ctx, "holds", "name", name, "digest", digest)
 	}
-	return coded(s.Edge.Run(ctx))
+	return coded(s.Run(ctx))
 }
 
 // source is where samples come from: the driver's library, in a child that may

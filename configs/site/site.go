@@ -36,6 +36,10 @@ type Source struct {
 type Site struct {
 	Edge *edge.Edge
 	bus  *bus.Conn
+	conf configs.Edge
+	lg   *slog.Logger
+	seen string        // mark of what is held; only follow uses it and what follows
+	held edge.Holdings // as it was last told to the edge
 }
 
 // Close gives the connection back.
@@ -76,6 +80,7 @@ func of(part Part, err error) error {
 func Open(ctx context.Context, c configs.Edge, src Source, lg *slog.Logger) (*Site, error) {
 	conf := edge.Config{Site: c.Site, Pool: c.Pool, Domain: c.Domain, Sampler: src.Sampler, Queue: src.Queue,
 		Threshold: src.Threshold, Quarantine: c.Quarantine, Window: c.Window, Announce: c.Announce, Logger: lg}
+	seen := mark(c) // before it is read: what changes meanwhile is looked at again
 	for _, step := range []struct {
 		part Part
 		read func(configs.Edge, *edge.Config) error
@@ -103,7 +108,8 @@ func Open(ctx context.Context, c configs.Edge, src Source, lg *slog.Logger) (*Si
 		conn.Close()
 		return nil, err
 	}
-	return &Site{e, conn}, nil
+	held := edge.Holdings{Catalogue: conf.Catalogue, Slices: conf.Slices, Manifests: conf.Manifests}
+	return &Site{e, conn, c, lg, seen, held}, nil
 }
 
 // identity reads who the edge is and whom it calls.
@@ -190,12 +196,8 @@ func law(c configs.Edge, e *edge.Config) error {
 	if e.Places, err = places(c.Places, e.Witness); err != nil {
 		return of(Places, err)
 	}
-	sets, err := configs.ReadCatalogue(c.Catalogue)
-	if err != nil {
-		return of(Catalogue, err)
-	}
-	e.Catalogue, err = residency.NewCatalogue(sets)
-	return of(Catalogue, err)
+	_, e.Catalogue, err = catalogueOf(c)
+	return err
 }
 
 // places reads the place table, which as many keys as the threshold says, else

@@ -23,6 +23,17 @@ import (
 // OpenSlices opens where a site makes its slices. Close it, so that another
 // process can. Buckets are read until ctx ends.
 func OpenSlices(ctx context.Context, c configs.Edge) (*columnar.Store, error) {
+	s, err := openStore(c, columnar.OpenStore)
+	if err != nil {
+		return nil, err
+	}
+	s.Reach(func(b residency.Bucket, dir string) (columnar.Files, error) { return openBucket(ctx, c, b, dir) })
+	return s, nil
+}
+
+// openStore opens it one way or the other.
+func openStore(c configs.Edge, open func(data, dir string, k columnar.Key, now time.Time) (*columnar.Store, error)) (
+	*columnar.Store, error) {
 	var key columnar.Key
 	var err error
 	if c.Pseudonyms != "" {
@@ -30,12 +41,8 @@ func OpenSlices(ctx context.Context, c configs.Edge) (*columnar.Store, error) {
 			return nil, of(Keys, err) // one that is not there is missed where it is needed
 		}
 	}
-	s, err := columnar.OpenStore(c.Data, c.Slices, key, time.Now())
-	if err != nil {
-		return nil, of(Slices, err)
-	}
-	s.Reach(func(b residency.Bucket, dir string) (columnar.Files, error) { return openBucket(ctx, c, b, dir) })
-	return s, nil
+	s, err := open(c.Data, c.Slices, key, time.Now())
+	return s, of(Slices, err)
 }
 
 // openBucket opens files in a bucket, with the keys that the edge's file has for

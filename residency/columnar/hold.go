@@ -175,19 +175,9 @@ func (s *Store) Held(d residency.Dataset, spec residency.SliceSpec) (Built, erro
 }
 
 func (s *Store) held(d residency.Dataset, spec residency.SliceSpec) (Built, error) {
-	without, err := s.allowed(d, spec)
+	c, err := s.meant(d, spec)
 	if err != nil {
 		return Built{}, err
-	}
-	c, err := load[current](s.slices, "current/"+fileName(spec.Name))
-	if errors.Is(err, fs.ErrNotExist) {
-		return Built{}, ErrNotBuilt
-	}
-	if err != nil {
-		return Built{}, err
-	}
-	if _, spoken := asked(d, spec, without); c.Slice != spec.Name || c.Spec != spoken {
-		return Built{}, fmt.Errorf("%w: the catalogue asks for something else now", ErrNotBuilt)
 	}
 	if copied(d, spec) {
 		return s.open(c.Manifest)
@@ -201,6 +191,34 @@ func (s *Store) held(d residency.Dataset, spec residency.SliceSpec) (Built, erro
 		return Built{}, err
 	}
 	return Built{Manifest: m, Root: root.FS()}, check(m, root)
+}
+
+// Meant is the digest of the slice that Held would open, without a look at its
+// bytes. Its errors are those of Held.
+func (s *Store) Meant(d residency.Dataset, spec residency.SliceSpec) (string, error) {
+	c, err := s.meant(d, spec)
+	if err != nil {
+		return "", fmt.Errorf("open slice %s: %w", spec.Name, err)
+	}
+	return c.Manifest, nil
+}
+
+func (s *Store) meant(d residency.Dataset, spec residency.SliceSpec) (current, error) {
+	without, err := s.allowed(d, spec)
+	if err != nil {
+		return current{}, err
+	}
+	c, err := load[current](s.slices, "current/"+fileName(spec.Name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return current{}, ErrNotBuilt
+	}
+	if err != nil {
+		return current{}, err
+	}
+	if _, spoken := asked(d, spec, without); c.Slice != spec.Name || c.Spec != spoken {
+		return current{}, fmt.Errorf("%w: the catalogue asks for something else now", ErrNotBuilt)
+	}
+	return c, nil
 }
 
 // manifest reads one by its digest.

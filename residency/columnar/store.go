@@ -66,24 +66,36 @@ var ErrNotBuilt = errors.New("not built")
 // Key does for slices that are files as they are. Embargo and retention are
 // held to the day of now.
 func OpenStore(data, dir string, key Key, now time.Time) (*Store, error) {
-	s := &Store{key: key, today: now.UTC().Format(time.DateOnly)}
 	err := os.MkdirAll(dir, 0o700)
-	if err == nil {
-		s.data, err = os.OpenRoot(data)
+	if err != nil {
+		return nil, fmt.Errorf("open slices %s: %w", dir, err)
 	}
-	if err == nil {
-		s.slices, err = os.OpenRoot(dir)
+	s, err := OpenHeld(data, dir, key, now)
+	if err != nil {
+		return nil, err
 	}
-	if err == nil {
-		s.lock, err = s.slices.OpenFile(".lock", os.O_CREATE|os.O_RDWR, 0o600)
-	}
-	if err == nil {
+	if s.lock, err = s.slices.OpenFile(".lock", os.O_CREATE|os.O_RDWR, 0o600); err == nil {
 		if err = syscall.Flock(int(s.lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 			err = fmt.Errorf("another process has it: %w", err)
 		}
 	}
 	if err == nil {
 		err = s.sweep()
+	}
+	if err != nil {
+		s.Close()
+		return nil, fmt.Errorf("open slices %s: %w", dir, err)
+	}
+	return s, nil
+}
+
+// OpenHeld opens it to look only, at [Store.Held] and [Store.Meant], while another
+// process may build. What it asks for beside these is refused.
+func OpenHeld(data, dir string, key Key, now time.Time) (*Store, error) {
+	s := &Store{key: key, today: now.UTC().Format(time.DateOnly)}
+	var err error
+	if s.data, err = os.OpenRoot(data); err == nil {
+		s.slices, err = os.OpenRoot(dir)
 	}
 	if err != nil {
 		s.Close()
@@ -158,6 +170,9 @@ func (s *Store) Build(d residency.Dataset, spec residency.SliceSpec) (Built, err
 }
 
 func (s *Store) build(d residency.Dataset, spec residency.SliceSpec) (Built, error) {
+	if s.lock == nil {
+		return Built{}, errors.New("the store was opened to look only")
+	}
 	if _, err := residency.NewCatalogue([]residency.Dataset{d}); err != nil {
 		return Built{}, refuse("%w", err)
 	}

@@ -44,6 +44,13 @@ func (d *DirStore) Add(m residency.Manifest, root fs.FS) error {
 	return nil
 }
 
+// Drop holds a manifest no more: no file of it is opened from now on.
+func (d *DirStore) Drop(digest string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.held, digest)
+}
+
 // Manifest returns what is held under the digest.
 func (d *DirStore) Manifest(digest string) (residency.Manifest, error) {
 	d.mu.RLock()

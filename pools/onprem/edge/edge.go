@@ -71,7 +71,7 @@ type Config struct {
 	Catalogue  *residency.Catalogue
 	Rules      *residency.Rules // the site's own
 	Places     *residency.Table
-	Slices     map[string]fs.FS              // by slice name, what the site holds
+	Slices     map[string]fs.FS              // by slice name, what the site holds first; see Hold
 	Manifests  map[string]residency.Manifest // of those slices that were made and have one
 	Payloads   []fs.FS                       // programs the site holds
 	Quarantine string                        // directory results arrive in
@@ -86,12 +86,11 @@ type Config struct {
 type Edge struct {
 	Config
 	store    *slice.DirStore
-	slices   map[string]string // slice name → manifest digest
-	sizes    map[string]int64  // slice name → bytes of its files
 	programs map[string]string // what a job may name a program by → manifest digest
 	unheld   map[string]bool   // jobs said to wait for a slice that is not here; only announce uses it
 	log      sync.Mutex        // one witness operation at a time
 	mu       sync.Mutex        // guards what follows
+	held     shelf
 	work     tunnel.Work
 	signal   policy.Signal
 	grants   map[string]*serving
@@ -106,7 +105,7 @@ func New(c Config) (*Edge, error) {
 	if c.Announce <= 0 {
 		c.Announce = 15 * time.Second
 	}
-	e := &Edge{Config: c, slices: map[string]string{}, sizes: map[string]int64{}, programs: map[string]string{},
+	e := &Edge{Config: c, programs: map[string]string{},
 		unheld: map[string]bool{}, grants: map[string]*serving{}, doubt: "the controller was not heard yet"}
 	if err := os.MkdirAll(c.Quarantine, 0o700); err != nil {
 		return nil, fmt.Errorf("open quarantine: %w", err)

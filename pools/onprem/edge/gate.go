@@ -124,17 +124,20 @@ func (g *gate) check(peer slice.Peer, grant residency.Grant) error {
 		return no("grant", "the grant is not valid now")
 	case work.Order != tunnel.OrderRun && work.Order != tunnel.OrderUnmount:
 		return no("ended", "the controller said to end it")
-	case grant.SliceDigest() != g.edge.slices[grant.Slice().Name]:
-		return no("slice", "the digest is not what is held under the name "+grant.Slice().Name)
-	case g.edge.isSlice(grant.Payload()):
+	case g.edge.shelf().holds(grant.Payload()):
 		return no("payload", "the program it names is a slice")
 	}
 	return g.rules(grant)
 }
 
-// rules asks the site's own rules, which can only be stricter.
+// rules asks whether the slice is held still, and then the site's own rules,
+// which can only be stricter.
 func (g *gate) rules(grant residency.Grant) error {
-	facts, err := g.edge.Catalogue.Slice(grant.Slice().Name)
+	held := g.edge.shelf()
+	if err := held.covers(grant); err != nil {
+		return err
+	}
+	facts, err := held.catalogue.Slice(grant.Slice().Name)
 	if err != nil {
 		return &slice.Denied{Code: "slice"}
 	}

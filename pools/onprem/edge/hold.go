@@ -20,12 +20,8 @@ import (
 // hold builds the manifest of everything this site may be asked for.
 func (e *Edge) hold() error {
 	e.store = slice.NewDirStore()
-	for name, root := range e.Slices {
-		digest, err := e.add(name, root)
-		if err != nil {
-			return fmt.Errorf("hold slice %s: %w", name, err)
-		}
-		e.slices[name] = digest
+	if err := e.Hold(Holdings{e.Catalogue, e.Slices, e.Manifests}); err != nil {
+		return err
 	}
 	for _, root := range e.Payloads {
 		p, err := ReadProgram(root)
@@ -42,34 +38,9 @@ func (e *Edge) hold() error {
 	return nil
 }
 
-func (e *Edge) add(name string, root fs.FS) (string, error) {
-	m, made := e.Manifests[name]
-	if !made {
-		var err error
-		if m, err = residency.BuildManifest(name, root); err != nil {
-			return "", err
-		}
-	}
-	e.sizes[name] = m.Bytes
-	return m.Digest(), e.store.Add(m, root)
-}
-
-// isSlice reports whether a digest is that of a slice this site holds.
-func (e *Edge) isSlice(digest string) bool {
-	for _, d := range e.slices {
-		if d == digest {
-			return true
-		}
-	}
-	return false
-}
-
 // ErrNotHeld: a job waits for a slice or a program that this site does not hold. It goes on
 // waiting until the site holds it.
 var ErrNotHeld = errors.New("this site does not hold it")
-
-// Held lists what this site holds: slice name → manifest digest.
-func (e *Edge) Held() map[string]string { return e.slices }
 
 // incoming is a result on its way into quarantine. It is written beside its
 // name and takes it only when its digest is entered.

@@ -41,7 +41,7 @@ func TestAReceiptOpensOnlyWhatThisSiteAgreesTo(t *testing.T) {
 		"another-claims":      {func(s *spec) { s.EnteredFor = "c-other" }, "grant", "the grant of another"},
 		"other-data":          {func(s *spec) { s.SliceDigest = w.edge.Held()[raw] }, "slice", "not what is held"},
 		"data-never-held":     {func(s *spec) { s.SliceDigest = cast.Digest("nothing") }, "slice", "not what is held"},
-		"a-slice-nobody-has":  {func(s *spec) { s.Slice = "claims/2031" }, "slice", "not what is held"},
+		"a-slice-nobody-has":  {func(s *spec) { s.Slice = "claims/2031" }, "slice", "does not hold claims/2031"},
 		"data-as-the-program": {func(s *spec) { s.Payload = w.edge.Held()[raw] }, "payload", "is a slice"},
 		"already-ended":       {func(s *spec) { s.Order = tunnel.OrderExit }, "ended", "said to end"},
 		"already-probed":      {func(s *spec) { s.Order = tunnel.OrderProbe }, "ended", "said to end"},

@@ -118,7 +118,8 @@ func (e *Edge) stands(s policy.Signal, now time.Time) bool {
 
 // request asks for a burst for one job.
 func (e *Edge) request(ctx context.Context, j tunnel.Waiting, s policy.Signal, now time.Time) {
-	slice, program, err := e.find(j.Job)
+	held := e.shelf()
+	slice, program, err := e.find(held, j.Job)
 	if err != nil {
 		if !e.unheld[j.ID] { // said once; it waits for a person
 			e.unheld[j.ID] = true
@@ -127,7 +128,7 @@ func (e *Edge) request(ctx context.Context, j tunnel.Waiting, s policy.Signal, n
 		return
 	}
 	r := policy.Request{ID: ClaimID(e.Site, j.ID), Site: e.Site, JobID: j.ID, Job: j.Job, At: now.UTC(),
-		SliceDigest: slice, SliceBytes: e.sizes[j.Job.Slice], PayloadDigest: program, Signal: s}
+		SliceDigest: slice, SliceBytes: held.sizes[j.Job.Slice], PayloadDigest: program, Signal: s}
 	if err := e.Bus.Request(ctx, r); err != nil {
 		e.Logger.WarnContext(ctx, "request not announced", "job", j.ID, "error", err)
 		return
@@ -136,9 +137,9 @@ func (e *Edge) request(ctx context.Context, j tunnel.Waiting, s policy.Signal, n
 }
 
 // find names the manifests of what a job needs, both of which the site must hold.
-func (e *Edge) find(j policy.Job) (slice, program string, err error) {
+func (e *Edge) find(held shelf, j policy.Job) (slice, program string, err error) {
 	var ok bool
-	if slice, ok = e.slices[j.Slice]; !ok {
+	if slice, ok = held.digests[j.Slice]; !ok {
 		return "", "", fmt.Errorf("find slice %s: %w", j.Slice, ErrNotHeld)
 	}
 	if program, ok = e.programs[j.Payload]; !ok {
