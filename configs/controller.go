@@ -32,6 +32,7 @@ type Controller struct {
 	Lease     Lease
 	Heartbeat time.Duration
 	Evidence  Evidence
+	Approvers []string `path:"file"` // verifier keys of who may approve exceptions; none: no exception
 
 	Attestation Attestation
 }

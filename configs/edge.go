@@ -30,7 +30,8 @@ type Edge struct {
 	Quarantine string `path:"file"` // directory results arrive in
 	Rules      string `path:"file"` // directory of the site's own .cedar files
 	Places     Places
-	Window     int64 // bytes served between two entries
+	Approvers  []string `path:"file"` // verifier keys of who may approve exceptions; none: no exception
+	Window     int64    // bytes served between two entries
 	Announce   time.Duration
 }
 

@@ -73,7 +73,7 @@ var mayImport = map[string]string{
 	"configs/cloud-init":      "pools",
 	"configs/frame":           "",
 	"configs/frame/frametest": "",
-	"configs/keys":            "residency/audit tunnel",
+	"configs/keys":            "residency residency/audit tunnel",
 	"configs/roles":           "",
 	"configs/roles/rolestest": "",
 	"configs/rules":           "",

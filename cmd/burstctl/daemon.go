@@ -159,6 +159,10 @@ func (d *daemon) openEngine(ctx context.Context, law perform.InForce) error {
 	if err != nil {
 		return err
 	}
+	approvers, err := keys.Approvers(d.conf.Approvers...)
+	if err != nil {
+		return frame.Wrap(frame.KeyMissing, err, "")
+	}
 	pin, err := keys.Pin(d.conf.TLS.CA)
 	if err != nil {
 		return frame.Wrap(frame.KeyMissing, err, "")
@@ -169,7 +173,7 @@ func (d *daemon) openEngine(ctx context.Context, law perform.InForce) error {
 	}
 	d.engine, err = perform.Open(ctx, perform.Config{
 		Log: d.log, Fleet: d.fleet, Issuer: d.issuer, Ledger: cloud.NewLedger(d.conf.Limits()), Verifiers: verifiers,
-		Grants: grants, GrantsKey: grants, InForce: law, Offers: offers, MaxPrice: d.conf.MaxPrices(),
+		Grants: grants, GrantsKey: grants, Approvers: approvers, InForce: law, Offers: offers, MaxPrice: d.conf.MaxPrices(),
 		Alerts:   d.conf.Spending.Alerts,
 		UserData: pools.UserData{Control: advertise, CA: pin, Domain: d.conf.Domain},
 		Timing:   d.timing(), Logger: d.lg, Observe: d.observe,

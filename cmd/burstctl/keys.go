@@ -43,6 +43,7 @@ func keysInit() *cobra.Command {
 	f.StringVar(&p.Origin, "origin", "", "name of the log; the domain with /log if not given")
 	f.StringSliceVar(&p.Sites, "site", nil, "a site with an edge connector; repeat for more")
 	f.StringSliceVar(&p.Users, "user", nil, "a person or program that calls the controller; repeat for more")
+	f.StringSliceVar(&p.Approvers, "approver", nil, "a person who may approve exceptions, with a key for it; two at least")
 	return c
 }
 

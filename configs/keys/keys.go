@@ -7,7 +7,7 @@
 // grants key seals grants, the places key signs the place table. The house CA
 // certifies the controller, edges and people; the grants CA (only where Vault
 // is not used) certifies nodes and nothing else. Each edge also has a key that
-// signs its requests.
+// signs its requests. Each approver has a key that approves exceptions.
 //
 // # Where they lie
 //
@@ -26,6 +26,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/mod/sumdb/note"
@@ -39,6 +40,8 @@ type Plan struct {
 	Origin string   // the log's name, such as "burst.example.org/log"
 	Sites  []string // edges
 	Users  []string // people and programs at the command line
+
+	Approvers []string // of them, and besides, who may approve exceptions
 }
 
 // ErrExists: the directory already holds a house. Nothing was written.
@@ -53,7 +56,7 @@ func Init(dir string, p Plan) error {
 		return fmt.Errorf("make keys in %s: %w", dir, ErrExists)
 	}
 	h := &house{dir: dir, plan: p, files: map[string][]byte{}}
-	for _, step := range []func() error{h.authorities, h.signers, h.sites, h.people} {
+	for _, step := range []func() error{h.authorities, h.signers, h.sites, h.people, h.approvers} {
 		if err := step(); err != nil {
 			return fmt.Errorf("make keys: %w", err)
 		}
@@ -175,7 +178,7 @@ func (h *house) edgeKey(at, site string, pub ed25519.PublicKey, priv ed25519.Pri
 
 // people makes the certificates of users and of the bus.
 func (h *house) people() error {
-	for _, user := range h.plan.Users {
+	for _, user := range append(slices.Clone(h.plan.Users), h.plan.Approvers...) {
 		at := "user-" + user + "/"
 		if err := h.certify(at+"tls", "user", user); err != nil {
 			return err
@@ -189,6 +192,23 @@ func (h *house) people() error {
 	h.put("nats/tls/server.pem", cert.certPEM())
 	h.put("nats/tls/server.key", cert.keyPEM())
 	h.put("nats/ca.pem", h.ca.certPEM())
+	return nil
+}
+
+// approvers makes the keys exceptions are approved with: each in its owner's
+// folder, its verifier key where exceptions are opened.
+func (h *house) approvers() error {
+	for _, name := range h.plan.Approvers {
+		skey, vkey, err := note.GenerateKey(rand.Reader, h.plan.Domain+"/approver/"+name)
+		if err != nil {
+			return err
+		}
+		h.put("user-"+name+"/approver.key", []byte(skey+"\n"))
+		h.put("controller/approver-"+name+".vkey", []byte(vkey+"\n"))
+		for _, site := range h.plan.Sites {
+			h.put("edge-"+site+"/approver-"+name+".vkey", []byte(vkey+"\n"))
+		}
+	}
 	return nil
 }
 

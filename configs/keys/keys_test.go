@@ -11,7 +11,8 @@ import (
 	"github.com/burstctl/burstctl/residency/audit"
 )
 
-var plan = Plan{Domain: "burst.test", Origin: "burst.test/log", Sites: []string{"hq", "lab"}, Users: []string{"alice"}}
+var plan = Plan{Domain: "burst.test", Origin: "burst.test/log", Sites: []string{"hq", "lab"}, Users: []string{"alice"},
+	Approvers: []string{"anna", "ben"}}
 
 func TestInitGivesEachMachineItsOwnFolderAndKeepsSecretsTo0600(t *testing.T) {
 	dir := t.TempDir()
@@ -83,5 +84,27 @@ func TestASecretThatOthersMayReadIsRefusedAndNeverQuoted(t *testing.T) {
 func TestAPlanWithoutASiteIsRefused(t *testing.T) {
 	if err := Init(t.TempDir(), Plan{Domain: "d", Origin: "o"}); err == nil {
 		t.Error("made keys for nobody")
+	}
+}
+
+func TestInitMakesApproversKeysThatApproveTogether(t *testing.T) {
+	dir := t.TempDir()
+	must(t, Init(dir, plan))
+	for _, machine := range []string{"controller", "edge-hq", "edge-lab"} {
+		at := filepath.Join(dir, machine)
+		a, err := Approvers(filepath.Join(at, "approver-anna.vkey"), filepath.Join(at, "approver-ben.vkey"))
+		must(t, err)
+		if got := a.Names(); len(got) != 2 || got[0] != "burst.test/approver/anna" {
+			t.Errorf("%s knows %v", machine, got)
+		}
+	}
+	for _, file := range []string{"approver.key", "tls.pem", "ca.pem"} {
+		if _, err := os.Stat(filepath.Join(dir, "user-anna", file)); err != nil {
+			t.Error(err)
+		}
+	}
+	one := filepath.Join(dir, "controller", "approver-anna.vkey")
+	if _, err := Approvers(one, one); err == nil {
+		t.Error("one approver counts twice")
 	}
 }

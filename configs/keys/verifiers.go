@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"golang.org/x/mod/sumdb/note"
+
+	"github.com/burstctl/burstctl/residency"
 )
 
 // Verifiers reads verifier keys of which each is to count for itself. The same
@@ -29,4 +31,22 @@ func Verifiers(paths ...string) ([]note.Verifier, error) {
 		vs = append(vs, v)
 	}
 	return vs, nil
+}
+
+// Approvers reads the verifier keys of those who may approve exceptions.
+// Without a path nobody may.
+func Approvers(paths ...string) (residency.Approvers, error) {
+	vkeys := make([]string, 0, len(paths))
+	for _, path := range paths {
+		vkey, err := VKey(path)
+		if err != nil {
+			return residency.Approvers{}, err
+		}
+		vkeys = append(vkeys, vkey)
+	}
+	a, err := residency.NewApprovers(vkeys...)
+	if err != nil {
+		return residency.Approvers{}, fmt.Errorf("read approvers: %w", err)
+	}
+	return a, nil
 }

@@ -157,7 +157,10 @@ func witness(c configs.Edge, e *edge.Config) error {
 	if e.Witness, err = audit.OpenWitness(c.Witness.State, signer, log, former...); err != nil {
 		return err
 	}
-	e.GrantsKey, err = keys.Verifier(c.GrantsKey)
+	if e.GrantsKey, err = keys.Verifier(c.GrantsKey); err != nil {
+		return err
+	}
+	e.Approvers, err = keys.Approvers(c.Approvers...)
 	return err
 }
 

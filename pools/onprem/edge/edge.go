@@ -63,8 +63,9 @@ type Config struct {
 	Control    *control.Client
 	Bus        Announcer
 	Witness    *audit.Witness
-	Trust      audit.Trust   // names the log's key and this witness
-	GrantsKey  note.Verifier // opens grants
+	Trust      audit.Trust         // names the log's key and this witness
+	GrantsKey  note.Verifier       // opens grants
+	Approvers  residency.Approvers // of exceptions; the zero Approvers let none through
 	Sampler    onprem.Sampler
 	Queue      Queue // nil is none
 	Threshold  policy.Threshold

@@ -26,6 +26,8 @@ type gate struct {
 	owed []burst.Served // windows that have ended and are not closed in the log yet
 
 	turned []string // reasons for which a peer was turned away
+
+	excepted residency.Exception // the one the grant rests on, opened with this edge's own approvers' keys
 }
 
 // Open demands the receipt before the first byte: the grant's entry is in the
@@ -104,6 +106,9 @@ func (g *gate) open(ctx context.Context, receipt []byte) (residency.Grant, int64
 	if grant.ID() != cleared.Grant || grant.Claim() != entry.Burst {
 		return no("grant", fmt.Errorf("entry %d of %s holds the grant of another", index, entry.Burst))
 	}
+	if err := g.except(grant, cleared.Exception); err != nil {
+		return no("exception", err)
+	}
 	return grant, index, nil
 }
 
@@ -145,7 +150,11 @@ func (g *gate) rules(grant residency.Grant) error {
 	rules := g.edge.Rules
 	g.edge.mu.Unlock()
 	ask := residency.Ask{Slice: facts, Purpose: grant.Purpose(), Team: grant.Team(), Site: grant.Site()}
-	if v := rules.Still(g.edge.Places.At(time.Now()), ask, grant); !v.Allowed {
+	g.mu.Lock()
+	excepted := g.excepted
+	g.mu.Unlock()
+	now := time.Now()
+	if v := rules.With(now, excepted).Still(g.edge.Places.At(now), ask, grant); !v.Allowed {
 		return fmt.Errorf("site rules: %s: %w", v.Why, &slice.Denied{Code: "rules"})
 	}
 	return nil

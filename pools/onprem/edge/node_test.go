@@ -1,6 +1,7 @@
 package edge_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -9,6 +10,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -36,6 +38,11 @@ type spec struct {
 	EnteredFor  string // claim of the entry
 	Order       tunnel.Order
 	Outputs     []string
+
+	Law    string                   // the controller's rules; "" permits everything
+	Known  []residency.Exception    // that the controller knows
+	Except string                   // sealed beside the grant
+	Bend   func(text string) string // changes the grant before it is sealed
 }
 
 // spec is of an honest node that may read the pseudonymised slice.
@@ -64,7 +71,7 @@ func (w *world) grant(s spec) residency.Grant {
 		residency.Expect{Instance: "i-1", Claimed: at, Nonce: "n", NodeKey: key, At: now})
 	must(w.t, err)
 	ask := residency.Ask{Purpose: "model-training", Team: cast.Team, Site: s.Site, Slice: facts}
-	g, v := rulesOf(w.t, permitAll).Clear(w.conf.Places, p, ask, s.Terms)
+	g, v := rulesOf(w.t, cmp.Or(s.Law, permitAll)).With(now, s.Known...).Clear(w.conf.Places, p, ask, s.Terms)
 	if !v.Allowed {
 		w.t.Fatalf("grant not cleared: %s", v.Why)
 	}
@@ -89,8 +96,13 @@ func (w *world) enterGrant(c *controller, s spec) int64 {
 	g := w.grant(s)
 	sealed, err := g.Seal(s.Sealer)
 	must(w.t, err)
+	if s.Bend != nil {
+		text, _, _ := strings.Cut(string(sealed), "\n\n")
+		sealed, err = note.Sign(&note.Note{Text: s.Bend(text + "\n")}, s.Sealer)
+		must(w.t, err)
+	}
 	body, err := audit.Canonical(&burst.Cleared{Grant: g.ID(), Sealed: string(sealed), NodeKey: g.NodeKey(),
-		Expires: g.Expires()})
+		Expires: g.Expires(), Exception: s.Except})
 	must(w.t, err)
 	index, _, err := c.enter(w.t.Context(), s.EnteredFor, s.EnteredAs, "controller", body)
 	must(w.t, err)
