@@ -49,6 +49,8 @@ var mayImport = map[string]string{
 	"pools/onprem/replay":      "pools/onprem",
 	"pools/onprem/samplertest": "pools/onprem",
 
+	"pools/cloud/aws":            "policy pools residency",
+	"pools/cloud/aws/awstest":    "pools/cloud/cloudtest",
 	"pools/cloud":                "policy pools",
 	"pools/cloud/agent":          "pools pools/cloud/image pools/cloud/netns residency tunnel tunnel/control tunnel/slice",
 	"pools/cloud/catalog":        "policy residency",
