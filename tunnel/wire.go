@@ -99,6 +99,29 @@ type Work struct {
 	N      int64     `json:"n"`
 	Grants []Serving `json:"grants"`
 	Jobs   []Waiting `json:"jobs"`
+
+	Releases []Releasing `json:"releases,omitempty"` // outputs that were released and not moved out yet
+}
+
+// Releasing is one output that a person let out of quarantine. The edge asks
+// for the proof of its entry with [AskRelease] before it moves anything.
+type Releasing struct {
+	Claim    string `json:"claim"`
+	Name     string `json:"name"`
+	Digest   string `json:"digest"`
+	Entry    int64  `json:"entry"`              // of the release
+	Flagged  string `json:"flagged,omitempty"`  // why it may not leave after all
+	Withheld string `json:"withheld,omitempty"` // why the edge did not move it, as it said last
+}
+
+// AskRelease is the kind by which a site asks for the proof that a release of
+// its claim is in the log; nothing is entered for it. [ReleaseBody] is the
+// question.
+const AskRelease = "release-proof"
+
+// ReleaseBody names the entry of a release.
+type ReleaseBody struct {
+	Entry int64 `json:"entry"`
 }
 
 // Serving is one grant of the site that is live or being torn down.

@@ -1,11 +1,14 @@
 package perform
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/burstctl/burstctl/pools/burst"
+	"github.com/burstctl/burstctl/residency/audit"
+	"github.com/burstctl/burstctl/tunnel"
 )
 
 // Held is why a result is not let out of quarantine. Made by [Engine.Release]
@@ -91,4 +94,33 @@ func (e *Engine) submitter(job string) string {
 		}
 	}
 	return ""
+}
+
+// releasing are the outputs of a burst that were released and not moved out yet.
+func releasing(s burst.State) (all []tunnel.Releasing) {
+	for _, r := range s.Released {
+		if !r.Out {
+			all = append(all, tunnel.Releasing{Claim: s.Claim, Name: r.Name, Digest: r.Digest, Entry: r.Index,
+				Flagged: s.FlaggedFor(r.Name, r.Digest), Withheld: r.Withheld})
+		}
+	}
+	return all
+}
+
+// releaseProof proves the entry of a release of the claim to its site.
+func (e *Engine) releaseProof(ctx context.Context, in tunnel.Entering) (tunnel.Entered, error) {
+	var ask tunnel.ReleaseBody
+	if err := audit.DecodeStrict(in.Body, &ask); err != nil {
+		return tunnel.Entered{}, fmt.Errorf("read %s: %w", in.Kind, err)
+	}
+	for leaf, err := range e.Log.Entries(ctx, max(ask.Entry, 0)) {
+		if err != nil {
+			return tunnel.Entered{}, err
+		}
+		if leaf.Index == ask.Entry && leaf.Entry.Burst == in.Claim && leaf.Entry.Kind == (burst.Release{}).Kind() {
+			return e.entered(ctx, leaf, in.Old)
+		}
+		break
+	}
+	return tunnel.Entered{}, fmt.Errorf("prove entry %d to a site: it is no release of %s", ask.Entry, in.Claim)
 }

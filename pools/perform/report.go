@@ -92,6 +92,7 @@ func (e *Engine) Work(ctx context.Context, site string, since int64) tunnel.Work
 			continue
 		}
 		byJob[s.Request.JobID] = s
+		w.Releases = append(w.Releases, releasing(s)...)
 		if s.Grant != nil && s.Phase != burst.Ended && len(s.Serials) > 0 {
 			w.Grants = append(w.Grants, serving(s))
 		}
@@ -123,7 +124,7 @@ func serving(s burst.State) tunnel.Serving {
 
 // edgeKinds are the entries a site may ask for.
 var edgeKinds = map[string]bool{"serve-intent": true, "serve-outcome": true, "artefact": true, "probed": true,
-	"turned-away": true}
+	"turned-away": true, "handed-out": true, "withheld": true}
 
 // EnterFor makes one entry on behalf of a site and proves that the log holds
 // it, under a checkpoint that extends what the site's witness remembers.
@@ -134,6 +135,9 @@ func (e *Engine) EnterFor(ctx context.Context, site string, in tunnel.Entering) 
 	}
 	if s := l.now(); s.Request.Site != site {
 		return tunnel.Entered{}, fmt.Errorf("enter %s for site %s: %w", in.Kind, site, ErrUnknownClaim)
+	}
+	if in.Kind == tunnel.AskRelease {
+		return e.releaseProof(ctx, in)
 	}
 	if !edgeKinds[in.Kind] {
 		return tunnel.Entered{}, fmt.Errorf("enter %q for site %s: not an edge's to enter", in.Kind, site)

@@ -77,6 +77,9 @@ func (c *controller) EnterFor(ctx context.Context, _ string, in tunnel.Entering)
 	if in.Kind == audit.AskChanges {
 		return tunnel.Entered{Index: -1}, nil
 	}
+	if in.Kind == tunnel.AskRelease {
+		return c.prove(ctx, in)
+	}
 	before, after := c.hooks()
 	if before != nil {
 		if err := before(in); err != nil {

@@ -95,7 +95,8 @@ type Edge struct {
 	work     tunnel.Work
 	signal   policy.Signal
 	grants   map[string]*serving
-	doubt    string // why work could not be fetched
+	doubt    string        // why work could not be fetched
+	due      chan struct{} // a release may be due
 }
 
 // New reads what the site holds and builds the manifests it would serve.
@@ -106,8 +107,8 @@ func New(c Config) (*Edge, error) {
 	if c.Announce <= 0 {
 		c.Announce = 15 * time.Second
 	}
-	e := &Edge{Config: c, programs: map[string]string{},
-		unheld: map[string]bool{}, grants: map[string]*serving{}, doubt: "the controller was not heard yet"}
+	e := &Edge{Config: c, programs: map[string]string{}, unheld: map[string]bool{}, grants: map[string]*serving{},
+		due: make(chan struct{}, 1), doubt: "the controller was not heard yet"}
 	if err := os.MkdirAll(c.Quarantine, 0o700); err != nil {
 		return nil, fmt.Errorf("open quarantine: %w", err)
 	}
@@ -121,6 +122,7 @@ func (e *Edge) Run(ctx context.Context) error {
 	g.Go(func() error { return e.follow(ctx) })
 	g.Go(func() error { return e.watch(ctx) })
 	g.Go(func() error { return e.announce(ctx) })
+	g.Go(func() error { return e.letOut(ctx) })
 	err := g.Wait()
 	if ctx.Err() != nil && context.Cause(ctx) == context.Canceled {
 		return nil

@@ -54,6 +54,12 @@ func (e *Edge) follow(ctx context.Context) error {
 		}
 		pause.Reset()
 		since = w.N
+		if len(w.Releases) > 0 {
+			select {
+			case e.due <- struct{}{}:
+			default: // it has been told
+			}
+		}
 		e.hangUp(w.Grants)
 		for _, g := range w.Grants {
 			e.dial(ctx, &all, g)
