@@ -140,6 +140,11 @@ func TestEachMistakeIsNamedWithItsPlaceAndItsRemedy(t *testing.T) {
 		{"an alert past the whole", "[50, 80, 100]", "[50, 120]", "1:16", "120 is more than 100", "commented example"},
 		{"a place that is none", "aws/us-east-1,",
 			"us-east-1,", "1:14", `key providers[0].places[0]: "us-east-1" is not a provider`, "as in aws/eu"},
+		{"azure without its section", "  - kind: local\n    dir: nodes\n    places: [aws/us-east-1, aws/eu-central-1, " +
+			"azure/germanywestcentral]", "  - kind: azure", "", "missing key providers[0].azure", "add \"azure: …\""},
+		{"a section of another kind", "    capacity: 2 ", "    azure: {subscription: " +
+			"11111111-2222-3333-4444-555555555555, resource_group: g, image: i, subnets: {westeurope: " +
+			"/subscriptions/s/subnets/n}}\n    capacity: 2 ", "", "it says nothing for kind local", "remove it"},
 		{"a kind that is none", "  kind: embedded",
 			"  kind: valt", "1:9", `key issuer.kind: "valt" is none of its values`, `did you mean "vault"?`},
 		{"vault without its section", "  kind: embedded", "  kind: vault", "",

@@ -78,15 +78,32 @@ type Vault struct {
 	Role         string
 }
 
-// Driver is a provider: where nodes may be made. The one kind so far is
-// "local", whose nodes are processes.
+// Driver is a provider: where nodes may be made. Kind is "local", whose nodes
+// are processes in Places, or "azure"; Azure is set for that alone.
 type Driver struct {
 	Kind       string
+	Azure      *Azure
 	Dir        string   `path:"file"` // nodes' directories
 	Places     []string // each as residency.ParseAddress reads it
 	Capacity   int      // nodes at a time, in each place
 	Namespaces string   // "auto", "on" or "off"
 	Command    []string // starts a node's host; empty: this very program
+}
+
+// Azure is a resource group to make machines in; pools/cloud/azure says more.
+type Azure struct {
+	Subscription   string
+	ResourceGroup  string
+	Subnets        map[string]string // IDs by region; no other region is sold
+	Image          string
+	Credential     string // "workload-identity", "managed-identity" or "default"
+	ClientID       string `json:"client_id"`
+	Identity       string // of the machines
+	TrustedLaunch  bool
+	HostEncryption bool
+	Port           int
+	Absence        time.Duration // between two observations that nothing was made
+	Tags           map[string]string
 }
 
 // Lease bounds how long nodes and credentials live.
@@ -146,11 +163,23 @@ func (c *Controller) checkLists(r *report) {
 	}
 	dirs := map[string]bool{}
 	for i, p := range c.Providers {
-		if dirs[p.Dir] {
+		c.checkKind(r, i, p)
+		if p.Dir != "" && dirs[p.Dir] {
 			r.at(r.root.find("providers", fmt.Sprint(i), "dir").position, false, "key providers.dir",
 				"two providers share a directory", "give each its own")
 		}
 		dirs[p.Dir] = true
+	}
+}
+
+// checkKind refuses keys of another kind of provider: whoever wrote them believes
+// that they hold.
+func (c *Controller) checkKind(r *report, i int, p Driver) {
+	others := map[string][]string{"local": {"azure"}, "azure": {"dir", "places", "command"}}
+	for _, key := range others[p.Kind] {
+		if n := r.root.find("providers", fmt.Sprint(i), key); n != nil && n != r.root.find("providers", fmt.Sprint(i)) {
+			r.at(n.position, false, "key providers."+key, "it says nothing for kind "+p.Kind, "remove it")
+		}
 	}
 }
 

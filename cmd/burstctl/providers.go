@@ -72,34 +72,49 @@ func restoreIssuer(i any, states []burst.State) error {
 	return ca.Restore(issued, revoked)
 }
 
-// openFleet opens every provider. The local driver plays one provider per name
-// its places have, each with its own directory.
+// openFleet opens every provider.
 func (d *daemon) openFleet(context.Context) error {
 	d.fleet = cloud.Fleet{}
 	for i, p := range d.conf.Providers {
-		if p.Kind != "local" {
-			return frame.Wrap(frame.BadConfig, fmt.Errorf("open provider: kind is %q, want local", p.Kind), "")
+		open := map[string]func(configs.Driver) (map[string]pools.Driver, error){
+			"local": d.openLocal, "azure": d.openAzure}[p.Kind]
+		if open == nil {
+			return frame.Wrap(frame.BadConfig, fmt.Errorf("open provider: kind is %q, want local or azure", p.Kind), "")
 		}
-		spaces, err := namespaces(p.Namespaces)
+		drivers, err := open(p)
 		if err != nil {
 			return err
 		}
-		byProvider, err := placesOf(p)
-		if err != nil {
-			return err
-		}
-		for provider, places := range byProvider {
+		for provider, driver := range drivers {
 			if d.fleet[provider] != nil { // one memory per provider, or a node would be listed by none
 				return frame.Wrap(frame.BadConfig,
 					fmt.Errorf("open provider %d: an earlier one makes nodes at %s too", i+1, provider),
 					"list all places of "+provider+" in one entry of providers")
 			}
-			if d.fleet[provider], err = d.localDriver(p, provider, places, spaces); err != nil {
-				return err
-			}
+			d.fleet[provider] = driver
 		}
 	}
 	return nil
+}
+
+// openLocal opens the local driver, which plays one provider per name its places
+// have, each with its own directory.
+func (d *daemon) openLocal(p configs.Driver) (map[string]pools.Driver, error) {
+	spaces, err := namespaces(p.Namespaces)
+	if err != nil {
+		return nil, err
+	}
+	byProvider, err := placesOf(p)
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]pools.Driver{}
+	for provider, places := range byProvider {
+		if all[provider], err = d.localDriver(p, provider, places, spaces); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
 }
 
 // placesOf sorts an entry's places by provider, each with its capacity.

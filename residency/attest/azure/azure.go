@@ -8,7 +8,7 @@
 // operator keeps, to one of the given roots; it is for a name of the form
 // REGION.metadata.azure.com (or .us, .cn), which names the region; and the
 // document repeats our nonce, has not run out and is of the machine (vmId) that
-// our own create call returned: level L2.
+// our own create call returned, as "NAME.VMID" or alone: level L2.
 //
 // # What it does not prove
 //
@@ -86,11 +86,11 @@ func (v *Verifier) Verify(e residency.Evidence, x residency.Expect) (residency.I
 	if err := d.Answers(x.Nonce); err != nil {
 		return residency.Identity{}, err
 	}
-	if d.Instance != x.Instance {
+	if d.Instance != x.Instance && !strings.HasSuffix(x.Instance, "."+d.Instance) {
 		return residency.Identity{}, signed.Fail("vmId", "the document is of %q, ours is %q", d.Instance, x.Instance)
 	}
 	return residency.Identity{Provider: "azure", Account: d.Account, Region: d.Region,
-		Instance: d.Instance, Level: d.Level, Trust: d.Trust}, nil
+		Instance: x.Instance, Level: d.Level, Trust: d.Trust}, nil
 }
 
 // Answers returns an error unless the document repeats our nonce.

@@ -89,11 +89,19 @@ func TestTheRealDocumentNamesSouthCentralUS(t *testing.T) {
 	if err != nil || id.Region != "southcentralus" || id.Level != residency.L2 || id.Provider != "azure" {
 		t.Errorf("%+v, %v", id, err)
 	}
+	x.Instance = "burst-abc." + x.Instance // as the driver names the machine that it made
+	if id, err := v.Verify(e, x); err != nil || id.Instance != x.Instance {
+		t.Errorf("a machine of the driver's: %+v, %v", id, err)
+	}
 	for what, tt := range map[string]struct {
 		change func(*residency.Expect)
 		check  string
 		why    string
 	}{
+		"a name that ends like it": {
+			func(x *residency.Expect) { x.Instance = "burst-abc" + x.Instance[len("burst-abc."):] }, "vmId", "",
+		},
+		"a name alone": {func(x *residency.Expect) { x.Instance = "burst-abc." }, "vmId", ""},
 		"in February 2023": {
 			func(x *residency.Expect) { x.At = time.Date(2023, 2, 1, 0, 0, 0, 0, time.UTC) }, "expiresOn",
 			"2022-04-19T07:27:21Z",
