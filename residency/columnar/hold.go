@@ -83,6 +83,9 @@ func (s *Store) made(from origin, o order, then func(string, *os.Root, residency
 		return 0, err
 	}
 	text, _ := asked(o.set, o.spec, nil) // not who withdrew: who was not in it changes nothing
+	if err := errors.Join(maker.taken.save(work), s.apart(o.set, o.spec, maker.taken, made.K)); err != nil {
+		return 0, err
+	}
 	made.Source, made.Spec = s.key.commit("source", []byte(o.first.Digest)), s.key.commit("spec", text)
 	data, err := work.OpenRoot("data")
 	if err != nil {
@@ -151,7 +154,11 @@ func (s *Store) keep(name string, work *os.Root, m residency.Manifest) error {
 	to := place(m.Digest())
 	if _, err := s.slices.Lstat(to); isThere(err) {
 		if _, err := s.open(m.Digest()); err == nil {
-			return s.slices.RemoveAll(name)
+			err := s.slices.Rename(name+"/rows", to+"/rows") // the same, or not noted yet
+			if errors.Is(err, fs.ErrNotExist) {
+				err = nil
+			}
+			return errors.Join(err, s.slices.RemoveAll(name))
 		}
 		if err := s.slices.RemoveAll(to); err != nil { // spoilt: what is made anew takes its place
 			return err

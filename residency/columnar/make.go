@@ -30,6 +30,8 @@ type maker struct {
 	groupBy    []int              // indexes in the layout
 	groups     map[string]int64
 	rows       int64
+	at         int             // the row that each is at, from 0
+	taken      rowSet          // which rows are in the slice
 	subject    int             // index in file; -1 if nobody withdrew
 	without    map[string]bool // who did, by keyed hash
 	left       int64           // rows left out because their group was small
@@ -40,7 +42,7 @@ func newMaker(d residency.Dataset, spec residency.SliceSpec, key Key) (*maker, e
 	if !key.known() {
 		return nil, refuse("it is made of columns and rows, and there is no pseudonym key")
 	}
-	m := &maker{dataset: d, spec: spec, key: key, groups: map[string]int64{}, subject: -1}
+	m := &maker{dataset: d, spec: spec, key: key, groups: map[string]int64{}, taken: rowSet{}, subject: -1}
 	m.file, m.path = inFile(*d.Table)
 	columns := residency.Columns{}
 	if spec.Columns != nil {
@@ -172,6 +174,7 @@ func (m *maker) rewrite(in input) error {
 			}
 		}
 		m.rows++
+		m.taken.add(in.SHA256, m.at)
 		return w.write(shown)
 	})
 	if w != nil {
@@ -243,6 +246,7 @@ func (m *maker) each(in input, do func(row []cell, r reader) error) error {
 		}
 		if err == nil {
 			copy(all, row)
+			m.at = n - 1
 			yes := m.subject < 0 || !m.without[m.key.subject(m.dataset.ID, all[m.subject])]
 			if yes && m.keep != nil {
 				yes, err = m.keep.keep(all)

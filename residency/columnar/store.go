@@ -25,6 +25,7 @@ import (
 //	versions/claims@2025-q3.json      the files of a version, as first seen
 //	built/<digest>/manifest.json      a slice, by the digest of its manifest
 //	built/<digest>/data/…             its files, if they were made and not found
+//	built/<digest>/rows               which rows it has, if they were made
 //	current/claims@adults.json        which of them a name means now
 //	withdrawn/claims.json             who withdrew, by keyed hash
 type Store struct {
