@@ -15,7 +15,7 @@ func TestEverySchemaCompilesAndDescribesEachKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, kind := range []string{"controller", "edge", "job", "catalogue", "offers", "budgets", "transit"} {
+	for _, kind := range []string{"controller", "edge", "job", "catalogue", "offers", "budgets", "transit", "reaper"} {
 		if lib.compiled[kind] == nil {
 			t.Errorf("no schema %s", kind)
 		}

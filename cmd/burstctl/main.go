@@ -20,6 +20,7 @@ func root() *cobra.Command {
 			Verbs: verbs(controllerCommand, nodeCommand, nodeHostCommand, edgeCommand, trainCommand)},
 		frame.Group{Title: "Ask", Verbs: verbs(submitCommand, statusCommand, whyCommand, catalogCommand, artefactsCommand)},
 		frame.Group{Title: "Act", Verbs: verbs(revokeCommand, recallCommand, releaseCommand, reloadCommand)},
+		frame.Group{Title: "Clean up", Verbs: verbs(sweepCommand, reapCommand)},
 		frame.Group{Title: "Prove", Verbs: verbs(
 			residencyCommand, placesCommand, auditCommand, costCommand, attestCommand, keysCommand)},
 	)

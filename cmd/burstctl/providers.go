@@ -238,12 +238,13 @@ func (d *daemon) sweep(ctx context.Context) error {
 		}
 		states := d.engine.Bursts()
 		d.lost(ctx, states, listed, missed)
-		doomed, err := cloud.Sweep(nodes, life(states), time.Now(), cloud.SweepOptions{Grace: sweepGrace})
+		doomed, err := cloud.Sweep(nodes, life(states), time.Now(),
+			cloud.SweepOptions{Grace: sweepGrace, Expected: expected(states)})
 		if err != nil {
-			d.lg.WarnContext(ctx, "nothing swept", "error", err)
+			d.lg.WarnContext(ctx, "not all is swept", "error", err)
 		}
 		for _, n := range doomed {
-			d.lg.WarnContext(ctx, "node swept", "node", n.ID, "claim", n.Claim)
+			d.lg.WarnContext(ctx, "node swept", "node", n.ID, "claim", n.Claim, "why", n.Why)
 			_ = d.fleet.Delete(ctx, n.ID) // asked again at the next tick until it is gone
 		}
 	}
@@ -270,6 +271,16 @@ func (d *daemon) lost(ctx context.Context, states []burst.State, listed map[stri
 			}
 		}
 	}
+}
+
+// expected is how many nodes the log knows of that were not proved gone.
+func expected(states []burst.State) (n int) {
+	for _, s := range states {
+		if s.Node != nil && s.Live() && s.Stopped == nil {
+			n++
+		}
+	}
+	return n
 }
 
 // life says what the log knows of an attempt.

@@ -49,6 +49,7 @@ const (
 	JobFailed       Code = "BRS-1304"
 	NoBurstYet      Code = "BRS-1305"
 	ProbeAccepted   Code = "BRS-1306"
+	NotSwept        Code = "BRS-1307"
 	NoNVML          Code = "BRS-1401"
 	Canceled        Code = "BRS-2000"
 	ResidencyDenied Code = "BRS-3001"

@@ -82,6 +82,8 @@ func life() []Entry {
 			Remedy: "burstctl status shows it, edge-connector gpus shows whether the site is saturated"},
 		{Code: ProbeAccepted, Cause: "a revoked credential was still accepted",
 			Remedy: "stop the edge connector and treat it as an incident; the log says since when"},
+		{Code: NotSwept, Cause: "a cloud could not be asked for our nodes, or a node could not be ended",
+			Remedy: "mend what its row says, the credentials first, and sweep again"},
 		{Code: NoNVML, Cause: "the NVIDIA management library is not there or does not answer",
 			Remedy: "install the driver, or use sampler kind replay; without samples nothing bursts"},
 		{Code: Canceled, Cause: "the command was interrupted or declined",

@@ -87,3 +87,36 @@ func TestAnEmptyListingAfterNodesIsNotBelieved(t *testing.T) {
 		t.Error("swept without a grace")
 	}
 }
+
+func TestALogThatWasLostDoesNotEndAFleet(t *testing.T) {
+	nodes := []pools.Node{node("i-old", "over", -90, 60), node("i-late", "alive", -80, -6)}
+	for i := range 8 {
+		nodes = append(nodes, node(fmt.Sprintf("i-%d", i), fmt.Sprintf("stranger-%d", i), -60, 60))
+	}
+	got, err := cloud.Sweep(nodes, life, noon, cloud.SweepOptions{Grace: 5 * time.Minute})
+	if !errors.Is(err, cloud.ErrStrangers) || len(got) != 2 || got[0].Why != "over" || got[1].Why != "expired" {
+		t.Errorf("swept %v, %v, want what is known to be over, and %v", got, err, cloud.ErrStrangers)
+	}
+	got, err = cloud.Sweep(nodes[:5], life, noon, cloud.SweepOptions{Grace: 5 * time.Minute})
+	if err != nil || len(got) != 3 {
+		t.Errorf("three strangers of five: swept %v, %v", got, err)
+	}
+}
+
+func TestTheReaperGoesByTheExpiryAlone(t *testing.T) {
+	nodes := []pools.Node{
+		node("i-1", "alive", -60, -6), node("i-2", "stranger", -90, -6), node("i-3", "over", -60, 60),
+		node("i-4", "alive", -60, -4), hourAgo("over", 1), {ID: "i-5", Expires: noon.Add(-time.Hour)},
+	}
+	got, err := cloud.Reap(nodes, noon, 5*time.Minute)
+	var ids []string
+	for _, d := range got {
+		ids = append(ids, d.ID)
+	}
+	if err != nil || !slices.Equal(ids, []string{"i-5", "i-2", "i-1"}) {
+		t.Errorf("reaped %v, %v", ids, err)
+	}
+	if _, err := cloud.Reap(nodes, noon, 0); err == nil {
+		t.Error("reaped without a grace")
+	}
+}
