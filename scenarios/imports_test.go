@@ -73,6 +73,7 @@ var mayImport = map[string]string{
 
 	"configs":                 "policy residency residency/columnar",
 	"configs/cloud-init":      "pools",
+	"configs/doctor":          "configs configs/frame configs/keys pools/bus residency residency/audit tunnel",
 	"configs/frame":           "",
 	"configs/frame/frametest": "",
 	"configs/keys":            "residency residency/audit tunnel",
@@ -89,8 +90,9 @@ var mayImport = map[string]string{
 	"scenarios/traces": "",
 	"scenarios/train":  "",
 
-	"cmd/edge-connector": "configs configs/frame configs/site pools/bus pools/onprem pools/onprem/edge " +
-		"pools/onprem/nvml residency residency/audit residency/bucket residency/columnar tunnel/control tunnel/slice",
+	"cmd/edge-connector": "configs configs/doctor configs/frame configs/keys configs/site pools/bus pools/onprem " +
+		"pools/onprem/edge pools/onprem/nvml residency residency/audit residency/bucket residency/columnar tunnel " +
+		"tunnel/control tunnel/slice",
 	"cmd/burstctl": "...", // whatever it wires; what it must not reach is below
 }
 

@@ -12,13 +12,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/burstctl/burstctl/configs"
+	"github.com/burstctl/burstctl/configs/doctor"
 	"github.com/burstctl/burstctl/configs/frame"
 	"github.com/burstctl/burstctl/residency/attest/aws"
 	"github.com/burstctl/burstctl/residency/attest/azure"
 )
 
 // soon is how long before its end a certificate is warned of.
-const soon = 30 * 24 * time.Hour
+const soon = doctor.Soon
 
 // awsVerifier believes as the configuration says; nil if that names nobody.
 func awsVerifier(a configs.Attestation, maxAge time.Duration) (*aws.Verifier, error) {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/burstctl/burstctl/configs/doctor"
 	"github.com/burstctl/burstctl/configs/frame"
 )
 
@@ -17,7 +18,8 @@ func root() *cobra.Command {
 	return frame.Root("burstctl", "Burst GPU jobs to clouds where the data is allowed to be, and prove it",
 		frame.Group{Title: "Try it", Verbs: verbs(demoCommand)},
 		frame.Group{Title: "Run it",
-			Verbs: verbs(controllerCommand, nodeCommand, nodeHostCommand, edgeCommand, trainCommand)},
+			Verbs: verbs(controllerCommand, nodeCommand, nodeHostCommand, edgeCommand, trainCommand,
+				doctor.Command("controller.yaml", checkController))},
 		frame.Group{Title: "Ask", Verbs: verbs(submitCommand, statusCommand, whyCommand, catalogCommand, artefactsCommand)},
 		frame.Group{Title: "Act", Verbs: verbs(revokeCommand, recallCommand, releaseCommand, reloadCommand)},
 		frame.Group{Title: "Clean up", Verbs: verbs(sweepCommand, reapCommand)},

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/burstctl/burstctl/configs"
+	"github.com/burstctl/burstctl/configs/doctor"
 	"github.com/burstctl/burstctl/configs/frame"
 	"github.com/burstctl/burstctl/configs/site"
 	"github.com/burstctl/burstctl/pools/onprem"
@@ -23,7 +24,8 @@ func main() { os.Exit(frame.Main(root)) }
 
 func root() *cobra.Command {
 	return frame.Root("edge-connector", "Watch GPUs, serve granted slices, witness the log",
-		frame.Group{Title: "Run it", Verbs: []func() *cobra.Command{runCommand, helperCommand}},
+		frame.Group{Title: "Run it", Verbs: []func() *cobra.Command{runCommand, helperCommand,
+			doctor.Command("edge.yaml", checkEdge)}},
 		frame.Group{Title: "Ask", Verbs: []func() *cobra.Command{gpusCommand, digestCommand, slicesCommand}})
 }
 

@@ -31,6 +31,7 @@ const (
 	StateLocked     Code = "BRS-1005"
 	PortTaken       Code = "BRS-1006"
 	KeyMissing      Code = "BRS-1007"
+	CheckFailed     Code = "BRS-1008"
 	BadRules        Code = "BRS-1101"
 	BadPlaces       Code = "BRS-1102"
 	BadCatalogue    Code = "BRS-1103"

@@ -31,6 +31,8 @@ func local() []Entry {
 			Remedy: "choose another address in the configuration, or stop what holds it"},
 		{Code: KeyMissing, Cause: "a key that is needed to sign or to verify is not there, or others may read it",
 			Remedy: "run burstctl keys init, point the configuration at the key, or chmod 0600 it"},
+		{Code: CheckFailed, Cause: "doctor found what keeps this installation from working",
+			Remedy: "do what the column fix of each failed row says, the topmost first"},
 	}
 }
 

@@ -72,6 +72,9 @@ func problemOf(err error) *Problem {
 	return &Problem{Code: Failed, Err: err}
 }
 
+// Explain is what an error's code means, with what the error itself knows better.
+func Explain(err error) Entry { return problemOf(err).entry() }
+
 // ExitCode is the exit status for an error: 0 for nil, the status of its code,
 // 2 for a cancelled context, else 1.
 func ExitCode(err error) int {

@@ -182,30 +182,38 @@ func formerWitness(path string) (vs []note.Verifier, err error) {
 }
 
 // law reads the site's own rules, places and catalogue.
-func law(c configs.Edge, e *edge.Config) error {
-	names, err := filepath.Glob(filepath.Join(c.Rules, "*.cedar"))
-	if err != nil || len(names) == 0 {
-		return errors.Join(err, fmt.Errorf("read rules: no .cedar file in %s", c.Rules))
-	}
-	files := map[string][]byte{}
-	for _, n := range names {
-		if files[filepath.Base(n)], err = os.ReadFile(n); err != nil {
-			return fmt.Errorf("read rules: %w", err)
-		}
-	}
-	if e.Rules, err = residency.ParseRules(files); err != nil {
+func law(c configs.Edge, e *edge.Config) (err error) {
+	if e.Rules, err = ReadRules(c.Rules); err != nil {
 		return err
 	}
-	if e.Places, err = places(c.Places, e.Witness); err != nil {
+	standing := func(vs []note.Verifier) []note.Verifier { return e.Witness.Standing(audit.RolePlaces, vs...) }
+	if e.Places, err = ReadPlaces(c.Places, standing); err != nil {
 		return of(Places, err)
 	}
 	_, e.Catalogue, err = catalogueOf(c)
 	return err
 }
 
-// places reads the place table, which as many keys as the threshold says, else
-// all, must have signed. A key that is revoked does not count, as far as this edge has seen the log.
-func places(c configs.Places, w *audit.Witness) (*residency.Table, error) {
+// ReadRules reads every .cedar file of a directory; none is an error.
+func ReadRules(dir string) (*residency.Rules, error) {
+	names, err := filepath.Glob(filepath.Join(dir, "*.cedar"))
+	if err != nil || len(names) == 0 {
+		return nil, errors.Join(err, fmt.Errorf("read rules: no .cedar file in %s", dir))
+	}
+	files := map[string][]byte{}
+	for _, n := range names {
+		if files[filepath.Base(n)], err = os.ReadFile(n); err != nil {
+			return nil, fmt.Errorf("read rules: %w", err)
+		}
+	}
+	return residency.ParseRules(files)
+}
+
+// ReadPlaces reads the place table, which as many keys as the threshold says,
+// else all, must have signed. Of the keys only those that standing leaves count,
+// which are those not revoked, as far as this edge has seen the log; nil leaves
+// all.
+func ReadPlaces(c configs.Places, standing func([]note.Verifier) []note.Verifier) (*residency.Table, error) {
 	b, err := os.ReadFile(c.Table)
 	if err != nil {
 		return nil, fmt.Errorf("read places: %w", err)
@@ -217,6 +225,9 @@ func places(c configs.Places, w *audit.Witness) (*residency.Table, error) {
 	if len(vs) == 0 {
 		return residency.ParseTable(b)
 	}
-	t, _, err := residency.OpenTableBy(b, note.VerifierList(w.Standing(audit.RolePlaces, vs...)...), c.Need())
+	if standing != nil {
+		vs = standing(vs)
+	}
+	t, _, err := residency.OpenTableBy(b, note.VerifierList(vs...), c.Need())
 	return t, err
 }

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"time"
 
+	fnote "github.com/transparency-dev/formats/note"
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 )
@@ -127,4 +129,30 @@ func (l *Log) keep(c signed, quorum, newest bool) error {
 		return s.replace(s.state("tmp-checkpoint"), filepath.Join(s.public, "checkpoint"), c.bytes())
 	}
 	return nil
+}
+
+// CosignedAt is the time of the newest cosignature that one of the witnesses made under a checkpoint. None is an error.
+func CosignedAt(checkpoint []byte, witnesses ...note.Verifier) (time.Time, error) {
+	c, err := parseSigned(checkpoint)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("read cosignature: %w", err)
+	}
+	known, _, err := c.by(witnesses...)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("read cosignature: %w", err)
+	}
+	var newest time.Time
+	for _, s := range known {
+		at, err := fnote.CoSigV1Timestamp(s)
+		if err != nil {
+			return time.Time{}, fmt.Errorf("read cosignature: %w", err)
+		}
+		if at.After(newest) {
+			newest = at
+		}
+	}
+	if len(known) == 0 {
+		return time.Time{}, errors.New("read cosignature: no witness has cosigned")
+	}
+	return newest.UTC(), nil
 }

@@ -128,6 +128,12 @@ func TestCosignaturesBearTheTimeAndPleaseTheFormatsLibrary(t *testing.T) {
 	if !got.Equal(at) {
 		t.Fatalf("cosigned at %s", got)
 	}
+	if newest, err := CosignedAt(c, h.o.Witnesses...); err != nil || !newest.Equal(at) {
+		t.Errorf("the newest cosignature is of %s: %v", newest, err)
+	}
+	if _, err := CosignedAt(l.Checkpoint(), h.o.Witnesses...); err == nil {
+		t.Error("a checkpoint that nobody cosigned has a newest cosignature")
+	}
 }
 
 func TestAQuorumNeedsDifferentWitnesses(t *testing.T) {

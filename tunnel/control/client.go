@@ -73,6 +73,7 @@ type Client struct {
 	http  *http.Client
 	token func() (string, error)
 	house atomic.Pointer[x509.CertPool]
+	date  atomic.Pointer[time.Time]
 }
 
 // House is the pool of the house CA: the one given, or the one the pin proved
@@ -82,6 +83,15 @@ func (c *Client) House() *x509.CertPool {
 		return p
 	}
 	return x509.NewCertPool()
+}
+
+// Date is what the controller's clock said with its last answer, to the second;
+// the zero time before the first.
+func (c *Client) Date() time.Time {
+	if d := c.date.Load(); d != nil {
+		return *d
+	}
+	return time.Time{}
 }
 
 // NewClient returns a client that speaks only to the domain's controller.
@@ -156,6 +166,9 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) err
 		return fmt.Errorf("call controller: %w", err)
 	}
 	defer resp.Body.Close()
+	if at, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
+		c.date.Store(&at)
+	}
 	d := json.NewDecoder(io.LimitReader(resp.Body, 16<<20))
 	if resp.StatusCode == http.StatusOK {
 		if err := d.Decode(out); err != nil {
