@@ -193,6 +193,10 @@ func partitions(name string, columns []residency.Column) ([]cell, error) {
 		if !ok {
 			return nil, refuse("%s: directory %q is not %s=…", name, dirs[i], c.Name)
 		}
+		if strings.Contains(value, "%") || value == "__HIVE_DEFAULT_PARTITION__" {
+			return nil, refuse("%s: directory %d is escaped or stands for no value: a predicate would not see what it means",
+				name, i+1)
+		}
 		v, err := parse(c, value)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)

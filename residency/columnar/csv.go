@@ -92,11 +92,12 @@ func (r *csvReader) next() ([]cell, error) {
 // csvWriter writes one CSV file: a header, and quotes only where they must be.
 type csvWriter struct {
 	out *csv.Writer
+	to  io.Writer // what out writes to
 	row []string
 }
 
 func newCSVWriter(w io.Writer, columns []residency.Column) (writer, error) {
-	c := &csvWriter{out: csv.NewWriter(w)}
+	c := &csvWriter{out: csv.NewWriter(w), to: w}
 	for _, col := range columns {
 		c.row = append(c.row, col.Name)
 	}
@@ -109,6 +110,11 @@ func newCSVWriter(w io.Writer, columns []residency.Column) (writer, error) {
 func (w *csvWriter) write(row []cell) error {
 	for i, c := range row {
 		w.row[i] = c.text
+	}
+	if len(w.row) == 1 && w.row[0] == "" { // an empty line would be no row to who reads it
+		w.out.Flush()
+		_, err := io.WriteString(w.to, "\"\"\n")
+		return errors.Join(w.out.Error(), err)
 	}
 	return w.out.Write(w.row)
 }
