@@ -45,7 +45,8 @@ func nodeCommand() *cobra.Command {
 			return err
 		},
 	}
-	c.Flags().StringVar(&kind, "metadata", "local", "whose metadata service says where this machine is: aws or local")
+	c.Flags().StringVar(&kind, "metadata", "local",
+		"whose metadata service says where this machine is: aws, azure or local")
 	return c
 }
 

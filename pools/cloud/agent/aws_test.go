@@ -139,7 +139,7 @@ func TestWhichMetadataServiceIsAskedIsSaidAndNotGuessed(t *testing.T) {
 	t.Parallel()
 	for kind, ok := range map[[2]string]bool{
 		{"local", "http://127.0.0.1:1"}: true, {"aws", ""}: true, {"aws", "http://127.0.0.1:1"}: true,
-		{"local", ""}: false, {"", "http://127.0.0.1:1"}: false, {"azure", ""}: false, {"AWS", ""}: false,
+		{"local", ""}: false, {"", "http://127.0.0.1:1"}: false, {"azure", ""}: true, {"AWS", ""}: false, {"gcp", ""}: false,
 	} {
 		m, err := agent.OpenMetadata(kind[0], kind[1])
 		if (err == nil) != ok || (m != nil) != ok {

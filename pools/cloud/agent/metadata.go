@@ -34,7 +34,7 @@ type Notice struct {
 const metadataPatience = 5 * time.Second
 
 // OpenMetadata opens the metadata service of the kind that user data names:
-// "aws" or "local". Nothing is probed: a machine that would guess could be made
+// "aws", "azure" or "local". Nothing is probed: a machine that would guess could be made
 // to guess. base is the service's http://host:port; "" is the provider's own.
 func OpenMetadata(kind, base string) (Metadata, error) {
 	switch {
@@ -44,8 +44,10 @@ func OpenMetadata(kind, base string) (Metadata, error) {
 		return nil, fmt.Errorf("open metadata: kind %q needs an address", kind)
 	case kind == "aws":
 		return NewAWS(base), nil
+	case kind == "azure":
+		return NewAzure(base), nil
 	}
-	return nil, fmt.Errorf("open metadata: kind is %q, want local or aws", kind)
+	return nil, fmt.Errorf("open metadata: kind is %q, want local, aws or azure", kind)
 }
 
 // Local is the metadata service of the local driver.

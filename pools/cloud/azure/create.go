@@ -42,7 +42,7 @@ func (d *Driver) order(l pools.Launch) (order, error) {
 	if o.zones, err = zoneOf(l.Offer.At); err != nil {
 		return o, fmt.Errorf("%w: %w", err, pools.ErrRefused)
 	}
-	switch price := l.Offer.PerHour; {
+	switch price := l.Offer.Most(); {
 	case !l.Offer.Market.Known():
 		return o, fmt.Errorf("nobody knows how to buy at market %q: %w", l.Offer.Market, pools.ErrRefused)
 	case l.Offer.Market.Spot() && (price.Currency != "USD" || price.Micros <= 0):

@@ -9,6 +9,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/resourcemanager/compute/armcompute/v7"
 
+	"github.com/burstctl/burstctl/policy"
 	"github.com/burstctl/burstctl/pools"
 	"github.com/burstctl/burstctl/pools/cloud/azure"
 	"github.com/burstctl/burstctl/pools/cloud/azure/azuretest"
@@ -55,7 +56,9 @@ func TestAMachineEndsWithItsPartsAndHoldsNoSecret(t *testing.T) {
 
 func TestASpotMachineIsDeletedWhenItIsEvictedAndNeverCostsMoreThanItsOffer(t *testing.T) {
 	inWorld(t, func(w *world) {
-		w.launch(spot(ask("c-1")))
+		l := spot(ask("c-1"))
+		l.Offer.PerHour, l.Offer.AtMost = policy.Money{Micros: 171_000, Currency: "USD"}, l.Offer.PerHour // an estimate
+		w.launch(l)
 		p := w.cloud.Machines()[0].VM.Properties
 		if *p.Priority != armcompute.VirtualMachinePriorityTypesSpot || *p.BillingProfile.MaxPrice != 0.684 ||
 			*p.EvictionPolicy != armcompute.VirtualMachineEvictionPolicyTypesDelete {
