@@ -12,6 +12,7 @@ import (
 	"github.com/burstctl/burstctl/configs/frame"
 	"github.com/burstctl/burstctl/pools/burst/cost"
 	"github.com/burstctl/burstctl/pools/burst/review"
+	"github.com/burstctl/burstctl/pools/cloud/catalog"
 )
 
 // costFormat is how costs are told: as every answer, or as rows for another program.
@@ -90,7 +91,11 @@ func (o *costs) run(c *cobra.Command, args []string) error {
 	if o.format == asFOCUS {
 		return cost.WriteFOCUS(c.OutOrStdout(), o.account, lines)
 	}
-	groups, err := cost.By(lines, o.by, machineFacts)
+	facts, err := catalog.FactsOf(catalog.Road{}) // what a machine draws and emits does not depend on the road
+	if err != nil {
+		return frame.Wrap(frame.Failed, err, "")
+	}
+	groups, err := cost.By(lines, o.by, facts)
 	if err != nil {
 		return frame.Wrap(frame.Usage, err, "")
 	}

@@ -149,7 +149,3 @@ func printReconciled(w io.Writer, v cost.Reconciled) error {
 		stamp(v.From), stamp(v.To), v.Machines, v.Matched, v.Billed, v.Ours, v.Others)
 	return err
 }
-
-// machineFacts is what is known of a machine besides its price: nothing yet, so
-// energy and carbon are told only where a job reported the power it drew.
-func machineFacts(policy.Offer) policy.Facts { return policy.Facts{} }

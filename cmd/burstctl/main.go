@@ -18,7 +18,7 @@ func root() *cobra.Command {
 	return frame.Root("burstctl", "Burst GPU jobs to clouds where the data is allowed to be, and prove it",
 		frame.Group{Title: "Try it", Verbs: verbs(demoCommand)},
 		frame.Group{Title: "Run it",
-			Verbs: verbs(controllerCommand, nodeCommand, nodeHostCommand, edgeCommand, trainCommand,
+			Verbs: verbs(controllerCommand, nodeCommand, nodeHostCommand, edgeCommand, trainCommand, reportCommand,
 				doctor.Command("controller.yaml", checkController))},
 		frame.Group{Title: "Ask", Verbs: verbs(submitCommand, statusCommand, whyCommand, catalogCommand, artefactsCommand)},
 		frame.Group{Title: "Act", Verbs: verbs(revokeCommand, recallCommand, releaseCommand, reloadCommand)},

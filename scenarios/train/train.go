@@ -50,6 +50,8 @@ type Line struct {
 	Epochs int    `json:"epochs"`
 	Metric string `json:"metric"`
 	Micros int64  `json:"micros"`
+
+	Samples int64 `json:"samples"` // rows seen by this run
 }
 
 // Run trains on every CSV file of slice and leaves model.json in out.
@@ -61,7 +63,7 @@ func Run(ctx context.Context, c Config, slice fs.FS, out string, progress io.Wri
 	if err != nil {
 		return Model{}, fmt.Errorf("train: %w", err)
 	}
-	lines := json.NewEncoder(progress)
+	lines, samples := json.NewEncoder(progress), int64(0)
 	for m.Epochs < c.Epochs {
 		if err := c.epoch(ctx, &m, slice); err != nil {
 			return m, fmt.Errorf("train epoch %d: %w", m.Epochs+1, err)
@@ -69,7 +71,8 @@ func Run(ctx context.Context, c Config, slice fs.FS, out string, progress io.Wri
 		if err := save(filepath.Join(out, "checkpoint.json"), m); err != nil {
 			return m, fmt.Errorf("save checkpoint: %w", err)
 		}
-		if err := lines.Encode(Line{m.Epochs, c.Epochs, "loss", int64(m.Loss * 1e6)}); err != nil {
+		samples += int64(m.Rows)
+		if err := lines.Encode(Line{m.Epochs, c.Epochs, "loss", int64(m.Loss * 1e6), samples}); err != nil {
 			return m, fmt.Errorf("report epoch %d: %w", m.Epochs, err)
 		}
 		select {

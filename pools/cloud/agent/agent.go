@@ -12,10 +12,11 @@
 // # The job
 //
 // A job is a process group in the payload's directory. Its environment is PATH,
-// HOME and TMPDIR (a directory of its own), BURST_SLICE (the data) and BURST_OUT
-// (where the outputs are looked for), nothing else. Its network is a loopback of
-// its own: no metadata service, no way out. A line of JSON with an epoch
-// on its standard output is progress. SIGTERM means that the provider takes the
+// HOME and TMPDIR (a directory of its own), BURST_SLICE (the data), BURST_OUT
+// (where the outputs are looked for) and BURST_REPORT, nothing else. Its network
+// is a loopback of its own: no metadata service, no way out. A line written to
+// the pipe BURST_REPORT, as tunnel.ParseProgress reads it, is progress, and so is
+// a line on standard output that reads so, or JSON with an epoch. SIGTERM means that the provider takes the
 // machine back: what lies in BURST_OUT twenty seconds later is returned, so a
 // job that leaves checkpoints there can go on elsewhere.
 //

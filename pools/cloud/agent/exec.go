@@ -60,10 +60,16 @@ func (w *work) exec(s stage) error {
 // outlives it, and it does not outlive this process. When the machine is taken
 // back the group is asked to end (SIGTERM); when the node lets go it is ended.
 func (w *work) command(s stage) error {
+	box, err := w.mailbox(s)
+	if err != nil {
+		return fmt.Errorf("run job: %w", err)
+	}
+	defer box.close()
 	cmd, err := s.command(w.jobCtx, w.answer.Job.Command)
 	if err != nil {
 		return fmt.Errorf("run job: %w", err)
 	}
+	cmd.Env = append(cmd.Env, "BURST_REPORT="+s.inside(box.path))
 	end := func(sig syscall.Signal) error { return syscall.Kill(-cmd.Process.Pid, sig) }
 	cmd.Cancel = func() error {
 		if w.ctx.Err() != nil {

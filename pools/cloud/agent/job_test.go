@@ -98,7 +98,7 @@ func TestAJobSeesNothingButTheDocumentedEnvironment(t *testing.T) {
 	got := strings.Split(strings.TrimSuffix(b, "\x00"), "\x00")
 	slices.Sort(got)
 	want := []string{
-		"BURST_OUT=" + w.scratch + "/out", "BURST_SLICE=" + w.scratch + "/slice", "HOME=" + w.scratch + "/tmp",
+		"BURST_OUT=" + w.scratch + "/out", "BURST_REPORT=" + w.scratch + "/tmp/report", "BURST_SLICE=" + w.scratch + "/slice", "HOME=" + w.scratch + "/tmp",
 		"PATH=/usr/local/bin:/usr/bin:/bin", "TMPDIR=" + w.scratch + "/tmp",
 	}
 	if !slices.Equal(got, want) {
@@ -122,4 +122,37 @@ func TestAJobHasNoNetworkButItsOwnLoopback(t *testing.T) {
 		t.Errorf("the job sees the networks and routes %q, want lo and no route", lines)
 	}
 	w.end(t, ended)
+}
+
+func TestAJobReportsByItsPipe(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, `echo "epoch=1 loss=0.5" >>"$BURST_REPORT"
+		echo "epoch=2 epochs=3 samples=2000 watts=212.5 loss=0.25" >>"$BURST_REPORT"
+		echo "epoch=zwei" >>"$BURST_REPORT"; head -c 100000 /dev/zero >>"$BURST_REPORT"; echo >>"$BURST_REPORT"
+		echo '{"epoch":3,"samples":3000}' >>"$BURST_REPORT"; rm "$BURST_REPORT"; echo x >"$BURST_OUT/model.bin"`)
+	ended := w.run(t)
+	want := []tunnel.Progress{{Grant: grantID, Epoch: 1, Metric: "loss", Micros: 500_000},
+		{Grant: grantID, Epoch: 2, Epochs: 3, Metric: "loss", Micros: 250_000, Samples: 2000, Milliwatts: 212_500},
+		{Grant: grantID, Epoch: 3, Samples: 3000}}
+	for i := 0; ; {
+		r := next(t, "a report", w.desk.reports)
+		if r.Kind == "job-finished" {
+			if i != len(want) {
+				t.Errorf("%d reports came, want %d", i, len(want))
+			}
+			break
+		}
+		var p tunnel.Progress
+		if err := json.Unmarshal(r.Body, &p); err != nil {
+			t.Error(err)
+		}
+		if r.Kind == "job-progress" && (i >= len(want) || p != want[i]) {
+			t.Errorf("report %d is %+v", i, p)
+		}
+		if r.Kind == "job-progress" {
+			i++
+		}
+	}
+	w.end(t, ended)
+	w.empty(t)
 }

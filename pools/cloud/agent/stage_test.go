@@ -123,6 +123,7 @@ env has HOME=/burst/tmp
 env has TMPDIR=/burst/tmp
 env has BURST_SLICE=/burst/slice
 env has BURST_OUT=/burst/out
+env has BURST_REPORT=/burst/tmp/report
 `
 	if got != want {
 		t.Errorf("the job saw\n%s, want\n%s", got, want)

@@ -3,7 +3,6 @@ package agent
 import (
 	"context"
 	"crypto/x509"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -205,30 +204,4 @@ func (w *work) release() {
 func (w *work) close() {
 	w.release()
 	w.ln.Close()
-}
-
-// progressWait bounds a report of progress: the job waits for it meanwhile.
-const progressWait = 5 * time.Second
-
-// progress is one line a job may print: JSON with an epoch.
-type progress struct {
-	Grant  string `json:"grant"`
-	Epoch  int    `json:"epoch"`
-	Epochs int    `json:"epochs"`
-	Metric string `json:"metric"`
-	Micros int64  `json:"micros"`
-}
-
-// line forwards a line of progress; anything else a job prints stays here.
-func (w *work) line(ctx context.Context, b []byte) {
-	var p progress
-	if json.Unmarshal(b, &p) != nil || p.Epoch <= 0 {
-		return
-	}
-	p.Grant = w.answer.Grant
-	ctx, cancel := context.WithTimeout(ctx, progressWait)
-	defer cancel()
-	if err := w.agent.client.Report(ctx, "job-progress", p); err != nil {
-		w.agent.Logger.DebugContext(ctx, "progress not reported", "error", err.Error())
-	}
 }
