@@ -51,7 +51,7 @@ func costCells(g cost.Group) []string {
 // unitCells tells what its work came to; what nobody knows is empty.
 func unitCells(g cost.Group) []string {
 	u := g.Units
-	return []string{known(u.PerGPUHour), count(int64(u.Epochs)), known(u.PerEpoch), count(u.Samples), known(u.Per1000),
+	return []string{fine(u.PerGPUHour), count(int64(u.Epochs)), fine(u.PerEpoch), count(u.Samples), fine(u.Per1000),
 		figure(u.KWh), u.EnergySource, figure(u.Grams), figure(u.GramsPerEpoch)}
 }
 
@@ -61,6 +61,14 @@ func known(m policy.Money) string {
 		return ""
 	}
 	return m.String()
+}
+
+// fine is known to the millionth: what a sample costs is little.
+func fine(m policy.Money) string {
+	if !m.Known() || m.Micros < 0 {
+		return known(m)
+	}
+	return fmt.Sprintf("%d.%06d %s", m.Micros/1e6, m.Micros%1e6, m.Currency)
 }
 
 func count(n int64) string {

@@ -98,7 +98,8 @@ func TestAJobSeesNothingButTheDocumentedEnvironment(t *testing.T) {
 	got := strings.Split(strings.TrimSuffix(b, "\x00"), "\x00")
 	slices.Sort(got)
 	want := []string{
-		"BURST_OUT=" + w.scratch + "/out", "BURST_REPORT=" + w.scratch + "/tmp/report", "BURST_SLICE=" + w.scratch + "/slice", "HOME=" + w.scratch + "/tmp",
+		"BURST_OUT=" + w.scratch + "/out", "BURST_REPORT=" + w.scratch + "/tmp/report",
+		"BURST_SLICE=" + w.scratch + "/slice", "HOME=" + w.scratch + "/tmp",
 		"PATH=/usr/local/bin:/usr/bin:/bin", "TMPDIR=" + w.scratch + "/tmp",
 	}
 	if !slices.Equal(got, want) {
