@@ -25,11 +25,11 @@ func reportCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "report --epoch N",
 		Short: "Report progress from within a job on a node",
-		Long: "Report writes one line to the pipe that $" + envReport + " names on a node, which enters it in the log. A job\n" +
-			"without this program writes the line itself:\n\n" +
+		Long: "Report writes one line to the pipe that $" + envReport + " names on a node, which enters it in the log.\n" +
+			"A job without this program writes the line itself:\n\n" +
 			"  echo \"epoch=3 epochs=10 samples=50000 watts=212.5 loss=0.12\" >> \"$" + envReport + "\"\n\n" +
-			"Only the epoch is needed. Samples are those seen since the job began, watts what its GPUs drew since\n" +
-			"the last report. Costs per epoch and sample follow from it: burstctl cost --units.",
+			"Only the epoch is needed. Samples are those seen since the job began, watts what its GPUs\n" +
+			"drew since the last report. Costs per epoch and sample follow from it: burstctl cost --units.",
 		Example: "  burstctl report --epoch 3 --metric loss=0.12",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
