@@ -44,6 +44,7 @@ func (d desk) Status() control.Status {
 	for _, b := range d.engine.Bursts() {
 		s.Bursts = append(s.Bursts, info(b))
 	}
+	s.Exceptions = d.exceptions()
 	return s
 }
 
@@ -88,6 +89,8 @@ func (d desk) Do(_ context.Context, actor, action, claim, reason string) error {
 	case control.ActionRecall:
 		data, digest, _ := strings.Cut(claim, " ")
 		return d.engine.Recall(actor, perform.Recall{Data: data, Digest: digest, Reason: reason})
+	case control.ActionGlassRequest, control.ActionGlassApprove, control.ActionGlassEnd, control.ActionGlassReview:
+		return d.breakGlass(actor, action, claim, reason)
 	case control.ActionReload:
 		law, err := readLaw(d.conf)
 		if err != nil {

@@ -21,7 +21,8 @@ func root() *cobra.Command {
 			Verbs: verbs(controllerCommand, nodeCommand, nodeHostCommand, edgeCommand, trainCommand, reportCommand,
 				doctor.Command("controller.yaml", checkController))},
 		frame.Group{Title: "Ask", Verbs: verbs(submitCommand, statusCommand, whyCommand, catalogCommand, artefactsCommand)},
-		frame.Group{Title: "Act", Verbs: verbs(revokeCommand, recallCommand, releaseCommand, reloadCommand)},
+		frame.Group{Title: "Act", Verbs: verbs(
+			revokeCommand, recallCommand, breakGlassCommand, releaseCommand, reloadCommand)},
 		frame.Group{Title: "Clean up", Verbs: verbs(sweepCommand, reapCommand)},
 		frame.Group{Title: "Prove", Verbs: verbs(
 			residencyCommand, placesCommand, auditCommand, costCommand, attestCommand, keysCommand)},

@@ -54,6 +54,11 @@ func Actions() []string {
 		"rules.reload",     // read rules, places and catalogue again
 		"keys.rotate",      // change keys of the house
 		"audit.read",       // read the log and its receipts
+
+		"breakglass.request", // ask for an exception to the rules
+		"breakglass.approve", // sign one that another person asked for
+		"breakglass.end",     // end one before its time
+		"breakglass.review",  // say afterwards whether it was justified
 	}
 }
 

@@ -27,12 +27,13 @@ func example(t *testing.T) *roles.Roles {
 func TestTheExampleSaysWhoMayDoWhat(t *testing.T) {
 	r := example(t)
 	may := map[string]string{ // group: what it may do, and nothing else
-		"submitter": "job.submit burst.list",
-		"operator":  "burst.list burst.revoke data.recall rules.reload keys.rotate",
-		"approver":  "burst.list burst.approve artefact.release artefact.clear",
-		"auditor":   "burst.list audit.read",
-		"stranger":  "",
-		"":          "",
+		"submitter": "job.submit burst.list breakglass.request",
+		"operator":  "burst.list burst.revoke data.recall rules.reload keys.rotate breakglass.request breakglass.end",
+		"approver": "burst.list burst.approve artefact.release artefact.clear breakglass.approve " +
+			"breakglass.end breakglass.review",
+		"auditor":  "burst.list audit.read breakglass.review",
+		"stranger": "",
+		"":         "",
 	}
 	for group, actions := range may {
 		for _, a := range roles.Actions() {

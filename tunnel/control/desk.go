@@ -52,12 +52,24 @@ type ArtefactInfo struct {
 	Withheld string `json:"withheld,omitempty"` // why the site did not
 }
 
+// ExceptionInfo is one exception ("break-glass") as the log has it.
+type ExceptionInfo struct {
+	ID       string   `json:"id"`
+	State    string   `json:"state"`
+	Text     string   `json:"text"`     // what approvers sign
+	By       string   `json:"by"`       // who asked for it
+	Approved []string `json:"approved"` // names of the keys that signed it
+	Uses     int      `json:"uses"`
+}
+
 // Status is what a person may see of the controller.
 type Status struct {
 	Size     int64       `json:"log_size"`
 	Cosigned int64       `json:"log_cosigned"`
 	Jobs     []JobInfo   `json:"jobs"`
 	Bursts   []BurstInfo `json:"bursts"`
+
+	Exceptions []ExceptionInfo `json:"exceptions"`
 }
 
 // Actions a person may ask for, as the role file names them.
@@ -71,6 +83,14 @@ const (
 	// ActionRelease lets a result out of quarantine; the claim of the deed is
 	// the burst's, a blank, and the result's name.
 	ActionRelease = "artefact.release"
+
+	// The four steps of an exception. The claim of the deed is its id, of a review
+	// with a blank and the outcome; the reason is the text asked for, the signed
+	// text, or words.
+	ActionGlassRequest = "breakglass.request"
+	ActionGlassApprove = "breakglass.approve"
+	ActionGlassEnd     = "breakglass.end"
+	ActionGlassReview  = "breakglass.review"
 	// ActionClear clears the flag of a result, with the same claim.
 	ActionClear = "artefact.clear"
 	// ActionRecall calls data back; the claim of the deed is a dataset or a slice
