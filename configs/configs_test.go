@@ -142,6 +142,10 @@ func TestEachMistakeIsNamedWithItsPlaceAndItsRemedy(t *testing.T) {
 			"us-east-1,", "1:14", `key providers[0].places[0]: "us-east-1" is not a provider`, "as in aws/eu"},
 		{"azure without its section", "  - kind: local\n    dir: nodes\n    places: [aws/us-east-1, aws/eu-central-1, " +
 			"azure/germanywestcentral]", "  - kind: azure", "", "missing key providers[0].azure", "add \"azure: …\""},
+		{"a static key", "  - kind: local\n    dir: nodes\n    places: [aws/us-east-1, aws/eu-central-1, " +
+			"azure/germanywestcentral]", "  - kind: aws\n    aws:\n      account: \"123456789012\"\n      regions: " +
+			"{eu-central-1: {image: ami-1, subnets: [subnet-1], security_groups: [sg-1]}}\n" +
+			"      access_key_id: AKIDEXAMPLE", "", `unknown key "access_key_id"`, "known here: absence, account"},
 		{"a section of another kind", "    capacity: 2 ", "    azure: {subscription: " +
 			"11111111-2222-3333-4444-555555555555, resource_group: g, image: i, subnets: {westeurope: " +
 			"/subscriptions/s/subnets/n}}\n    capacity: 2 ", "", "it says nothing for kind local", "remove it"},

@@ -79,9 +79,10 @@ type Vault struct {
 }
 
 // Driver is a provider: where nodes may be made. Kind is "local", whose nodes
-// are processes in Places, or "azure"; Azure is set for that alone.
+// are processes in Places, "aws" or "azure"; AWS and Azure are set for those alone.
 type Driver struct {
 	Kind       string
+	AWS        *AWS
 	Azure      *Azure
 	Dir        string   `path:"file"` // nodes' directories
 	Places     []string // each as residency.ParseAddress reads it
@@ -175,7 +176,8 @@ func (c *Controller) checkLists(r *report) {
 // checkKind refuses keys of another kind of provider: whoever wrote them believes
 // that they hold.
 func (c *Controller) checkKind(r *report, i int, p Driver) {
-	others := map[string][]string{"local": {"azure"}, "azure": {"dir", "places", "command"}}
+	others := map[string][]string{"local": {"aws", "azure"},
+		"aws": {"azure", "dir", "places", "command"}, "azure": {"aws", "dir", "places", "command"}}
 	for _, key := range others[p.Kind] {
 		if n := r.root.find("providers", fmt.Sprint(i), key); n != nil && n != r.root.find("providers", fmt.Sprint(i)) {
 			r.at(n.position, false, "key providers."+key, "it says nothing for kind "+p.Kind, "remove it")

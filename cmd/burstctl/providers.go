@@ -77,9 +77,9 @@ func (d *daemon) openFleet(context.Context) error {
 	d.fleet = cloud.Fleet{}
 	for i, p := range d.conf.Providers {
 		open := map[string]func(configs.Driver) (map[string]pools.Driver, error){
-			"local": d.openLocal, "azure": d.openAzure}[p.Kind]
+			"local": d.openLocal, "aws": d.openAWS, "azure": d.openAzure}[p.Kind]
 		if open == nil {
-			return frame.Wrap(frame.BadConfig, fmt.Errorf("open provider: kind is %q, want local or azure", p.Kind), "")
+			return frame.Wrap(frame.BadConfig, fmt.Errorf("open provider: kind is %q, want local, aws or azure", p.Kind), "")
 		}
 		drivers, err := open(p)
 		if err != nil {
