@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/burstctl/burstctl/policy"
 )
 
 // Controller is the file of "burstctl controller". Made by [ReadController];
@@ -33,6 +35,7 @@ type Controller struct {
 	Heartbeat time.Duration
 	Evidence  Evidence
 	Approvers []string `path:"file"` // verifier keys of who may approve exceptions; none: no exception
+	Choice    Choice
 
 	Attestation Attestation
 }
@@ -49,6 +52,8 @@ type Site struct {
 	ID      string
 	EdgeKey string `path:"file"` // public key its requests are signed with
 	Witness string `path:"file"` // verifier key it cosigns the log with
+	Near    string // cloud region its line ends nearest to; empty is not said
+	Uplink  int64  // of its line, in Mbit/s; 0 is not said
 }
 
 // OIDC is who issues people's tokens.
@@ -114,6 +119,16 @@ type Lease struct {
 	Stop  time.Duration // for a job to end by itself
 	Probe time.Duration // for a revoked credential to be refused everywhere
 	Idle  time.Duration // without progress; 0 is for ever
+}
+
+// Choice is how offers are ranked. Percentages; see policy.Weights.
+type Choice struct {
+	Restart  int
+	Transfer int
+	Egress   int
+	Returned int
+	Carbon   policy.Money  // of a kilogram of CO2e; unknown counts nothing
+	Stale    time.Duration `json:"stale_after"` // older prices are flagged
 }
 
 // Evidence is when a grant counts as evidence, and when none is given any more.

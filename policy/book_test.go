@@ -195,7 +195,7 @@ func bench(n int) (*Book, Request, World) {
 	}
 	w := world()
 	w.Left, w.Unavailable = usd(1e9), map[string]string{"aws/eu-0 g0.0xlarge": "none"}
-	w.Closed = map[string]Closed{"aws/eu-3": {KindCapacity, "none"}}
+	w.Closed = map[string]Closed{"aws/eu-3": {Kind: KindCapacity, Why: "none"}}
 	r := request()
 	r.Job.Budget = usd(1e9)
 	b := NewBook(many(n), facts, all100)

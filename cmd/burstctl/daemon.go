@@ -171,9 +171,14 @@ func (d *daemon) openEngine(ctx context.Context, law perform.InForce) error {
 	if advertise == "" {
 		advertise = d.ln.Addr().String()
 	}
+	facts, err := d.facts(offers)
+	if err != nil {
+		return err
+	}
 	d.engine, err = perform.Open(ctx, perform.Config{
 		Log: d.log, Fleet: d.fleet, Issuer: d.issuer, Ledger: cloud.NewLedger(d.conf.Limits()), Verifiers: verifiers,
-		Grants: grants, GrantsKey: grants, Approvers: approvers, InForce: law, Offers: offers, MaxPrice: d.conf.MaxPrices(),
+		Grants: grants, GrantsKey: grants, Approvers: approvers, InForce: law, Offers: offers,
+		Weights: d.weights(), Facts: facts, MaxPrice: d.conf.MaxPrices(),
 		Alerts:   d.conf.Spending.Alerts,
 		UserData: pools.UserData{Control: advertise, CA: pin, Domain: d.conf.Domain},
 		Timing:   d.timing(), Logger: d.lg, Observe: d.observe,

@@ -46,6 +46,7 @@ type LaunchFailed struct {
 	Why     string `json:"why"`
 	Final   bool   `json:"final"`
 
+	Lack  string       `json:"lack,omitempty"` // policy.KindCapacity or KindQuota, if it was for want of that
 	Spent policy.Money `json:"spent,omitzero"` // at most, for a node that was made and is gone
 }
 

@@ -38,56 +38,33 @@ func (e *Engine) do(ctx context.Context, l *life, f burst.Effect) error {
 func (e *Engine) decide(l *life, s burst.State) error {
 	e.lawMu.RLock()
 	defer e.lawMu.RUnlock()
-	law, now := e.law, time.Now()
-	places := law.Places.At(now)
-	rules, _ := e.excepting(law.Rules, now)
+	now := time.Now()
 	charge := s.Request.Charge(s.Attempt+1, policy.Day(now), policy.Money{})
-	left, of := e.Ledger.Left(charge)
-	var used []burst.Body
-	ask, err := law.ask(s.Request)
-	d := policy.Decision{Refusal: "the slice is not in the catalogue"}
-	if why := e.withdrawn(s.Request); why != "" {
-		d.Refusal = why
-	} else if err == nil {
-		d = policy.Decide(s.Request, policy.World{
-			Offers:      e.Offers,
-			Screen:      func(a residency.Address) residency.Verdict { return rules.Screen(places, ask, a) },
-			Left:        left,
-			LeftOf:      of,
-			MaxPrice:    policy.MaxPrice(e.MaxPrice, s.Request.Job.Team),
-			Unavailable: s.Tried,
-			MaxLease:    e.Timing.MaxLease,
-		})
-		if d.Plan != nil {
-			at := d.Plan.Offer.At
-			used = using(rules.Screen(places, ask, at), burst.OnCreate, at)
-		} else {
-			d.Alternative = law.Rules.Nearest(places, law.Catalogue, ask, e.addresses())
+	d, used, rests := e.weigh(s.Request, s.Tried, charge, now)
+	if rests && now.Sub(s.Request.At) < e.Timing.Patience {
+		return fmt.Errorf("decide %s: %s: %w", l.claim, d.Refusal, errResting)
+	}
+	if d.Plan != nil {
+		if err := e.admit(l.claim, s.Attempt+1, d.Plan.Offer, now); err != nil {
+			return err
 		}
 	}
 	if d.Plan != nil {
 		charge.Amount = d.Plan.Reserve
 		if err := e.Ledger.Reserve(charge); err != nil {
+			e.dismiss(l.claim, s.Attempt+1)
 			return fmt.Errorf("decide %s: %w", l.claim, err) // another burst was faster: decide again
 		}
 	}
-	err = e.enter(l, controller, append(used, &burst.Decided{Decision: d, Day: charge.Day})...)
+	err := e.enter(l, controller, append(used, &burst.Decided{Decision: d, Day: charge.Day})...)
 	if err == nil && d.Plan != nil {
 		e.alert(charge.Day)
 	}
 	if d.Plan != nil && errors.Is(err, errOrder) { // stopped meanwhile: this attempt will never be
+		e.dismiss(l.claim, s.Attempt+1)
 		return errors.Join(err, e.Ledger.Settle(l.claim, s.Attempt+1, nothing(d.Plan.Reserve)))
 	}
 	return err
-}
-
-// addresses are the claimed places of all offers.
-func (e *Engine) addresses() []residency.Address {
-	as := make([]residency.Address, len(e.Offers))
-	for i, o := range e.Offers {
-		as[i] = o.At
-	}
-	return as
 }
 
 // ask is the question the rules are asked about a request.
@@ -112,13 +89,17 @@ func (e *Engine) launch(ctx context.Context, l *life, s burst.State, f burst.Eff
 		}
 		s = l.now()
 	}
-	node, err := e.Fleet.Launch(ctx, *s.Launch)
+	node, err := e.call(ctx, *s.Launch)
 	failed := &burst.LaunchFailed{Attempt: s.Attempt, Offer: s.Launch.Offer.Key()}
 	switch {
 	case err == nil:
 		return e.enter(l, controller, &burst.Launched{Node: node})
-	case errors.Is(err, pools.ErrCapacity), errors.Is(err, pools.ErrQuota):
-		failed.Why = err.Error()
+	case errors.Is(err, pools.ErrCapacity):
+		failed.Why, failed.Lack = err.Error(), policy.KindCapacity
+	case errors.Is(err, pools.ErrQuota):
+		failed.Why, failed.Lack = err.Error(), policy.KindQuota
+		e.Logger.ErrorContext(ctx, "quota reached", "claim", l.claim, "offer", s.Launch.Offer.Key(),
+			"family", s.Launch.Offer.Scopes()[1], "error", err)
 	case errors.Is(err, pools.ErrRefused):
 		failed.Why, failed.Final = err.Error(), true
 	case errors.Is(err, pools.ErrEnded): // nobody saw how long it ran: at most from its intent on, and for its lease
@@ -129,6 +110,20 @@ func (e *Engine) launch(ctx context.Context, l *life, s burst.State, f burst.Eff
 		return fmt.Errorf("launch %s: %w", s.Launch.Offer.Key(), err)
 	}
 	return e.enter(l, controller, failed)
+}
+
+// call asks for a launch, for so long as a region may take to answer: one that
+// hangs is left alone by every other burst, and asked again by this one, whose
+// outcome only it can tell.
+func (e *Engine) call(ctx context.Context, l pools.Launch) (pools.Node, error) {
+	within, cancel := context.WithTimeout(ctx, e.Timing.Region)
+	defer cancel()
+	node, err := e.Fleet.Launch(within, l)
+	if err != nil && ctx.Err() == nil && within.Err() != nil {
+		e.hung(l.Offer)
+		e.Logger.WarnContext(ctx, "region does not answer in time", "offer", l.Offer.Key(), "within", e.Timing.Region)
+	}
+	return node, err
 }
 
 // working is how much of a lease a job may use: the rest is kept for teardown,

@@ -149,6 +149,7 @@ func (e *Engine) apply(l *life, leaf audit.Leaf) error {
 	if isGlass(leaf.Entry.Kind) {
 		return e.foldGlass(leaf)
 	}
+	e.remember(l.state, ev)
 	return e.account(l.state, ev)
 }
 

@@ -96,6 +96,8 @@ type Timing struct {
 	Heartbeat time.Duration // ≤ 60 s
 	Evidence  time.Duration // without a cosignature for so long, no new grant
 	Idle      time.Duration // a job may report nothing for so long; 0 is for ever
+	Region    time.Duration // a region may take so long to answer a launch
+	Patience  time.Duration // a request waits so long for what takes a rest after a lack of capacity
 	Retry     time.Duration // the longest pause between two tries of an effect
 }
 
@@ -111,11 +113,14 @@ type Config struct {
 	Approvers residency.Approvers           // of exceptions; the zero Approvers approve none
 	InForce   InForce
 	Offers    []policy.Offer
-	MaxPrice  map[string]policy.Money // of a machine per hour, by team; "" is every team's
-	Alerts    []int                   // percentages of a budget that are worth an entry, once a period
-	UserData  pools.UserData          // what every node is told; claim and attempt are filled in
-	Timing    Timing
-	Logger    *slog.Logger
+	Weights   policy.Weights // of what a burst costs beside the machine
+	// Facts says what else is known of an offer, for a site; nil knows nothing.
+	Facts    func(site string) func(policy.Offer) policy.Facts
+	MaxPrice map[string]policy.Money // of a machine per hour, by team; "" is every team's
+	Alerts   []int                   // percentages of a budget that are worth an entry, once a period
+	UserData pools.UserData          // what every node is told; claim and attempt are filled in
+	Timing   Timing
+	Logger   *slog.Logger
 	// Observe, if set, sees every entry once it is durable, in log order per
 	// burst. It must not block.
 	Observe func(audit.Leaf)
@@ -139,6 +144,7 @@ type Engine struct {
 	glass   glass.Book
 	pulse   *pulse // moves with every entry
 	nonces  nonces
+	choice  chooser
 	raised  raised // budget alerts that were entered
 	runs    sync.WaitGroup
 }
@@ -170,7 +176,7 @@ var errOrder = errors.New("does not follow")
 // [ErrEdition].
 func Open(ctx context.Context, c Config) (*Engine, error) {
 	c.Timing = c.Timing.orDefault()
-	e := &Engine{Config: c, bursts: map[string]*life{}, pulse: newPulse()}
+	e := &Engine{Config: c, bursts: map[string]*life{}, pulse: newPulse(), choice: chooser{memory: policy.NewMemory()}}
 	e.ctx, e.fatal = context.WithCancelCause(ctx)
 	e.law = c.InForce
 	for leaf, err := range c.Log.Entries(ctx, 0) {
@@ -196,7 +202,7 @@ func (t Timing) orDefault() Timing {
 	}{
 		{&t.MaxLease, time.Hour}, {&t.Boot, 5 * time.Minute}, {&t.Stop, 30 * time.Second}, {&t.Probe, 10 * time.Second},
 		{&t.TTL, 5 * time.Minute}, {&t.Heartbeat, 30 * time.Second}, {&t.Evidence, 10 * time.Minute},
-		{&t.Retry, 15 * time.Second},
+		{&t.Retry, 15 * time.Second}, {&t.Region, 2 * time.Minute}, {&t.Patience, 15 * time.Minute},
 	} {
 		if *f.field <= 0 {
 			*f.field = f.value
