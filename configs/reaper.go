@@ -6,6 +6,7 @@ import "time"
 // expiry a node is left to those who should have ended it. Made by
 // [ReadReaper]; the zero Reaper reaps nothing.
 type Reaper struct {
+	Domain    string // trust domain: whose nodes
 	Providers []Driver
 	Grace     time.Duration
 }

@@ -40,11 +40,7 @@ providers:
 func TestAProviderOfKindAWSMakesAnInstanceFromTheConfigFile(t *testing.T) {
 	ec2 := awstest.Start(t, "eu-central-1")
 	ec2.Forget = time.Hour // as EC2; the default buckets are slow
-	t.Setenv("AWS_ENDPOINT_URL", ec2.URL)
-	t.Setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
-	t.Setenv("AWS_SECRET_ACCESS_KEY", "not-a-secret")
-	t.Setenv("AWS_CONFIG_FILE", "/nonexistent")
-	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
+	awsEnvironment(t, ec2)
 	dir := t.TempDir()
 	if err := buildHouse(dir); err != nil {
 		t.Fatal(err)
@@ -88,4 +84,14 @@ func TestAProviderOfKindAWSMakesAnInstanceFromTheConfigFile(t *testing.T) {
 			t.Fatalf("delete: %v", err)
 		}
 	}
+}
+
+// awsEnvironment leads the SDK's own chain to an emulator, and nowhere else.
+func awsEnvironment(t *testing.T, ec2 *awstest.Cloud) {
+	t.Helper()
+	t.Setenv("AWS_ENDPOINT_URL", ec2.URL)
+	t.Setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "not-a-secret")
+	t.Setenv("AWS_CONFIG_FILE", "/nonexistent")
+	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
 }

@@ -82,7 +82,7 @@ func reapCommand() *cobra.Command {
 				return frame.Wrap(frame.BadConfig, err, "")
 			}
 			d := &daemon{lg: frame.Logger(os.Stderr, slog.LevelWarn, codeOf)}
-			d.conf.Providers = conf.Providers
+			d.conf.Providers, d.conf.Domain = conf.Providers, conf.Domain
 			if err := d.openFleet(c.Context()); err != nil {
 				return err
 			}

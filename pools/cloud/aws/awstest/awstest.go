@@ -76,6 +76,8 @@ type Cloud struct {
 	// Elsewhere is the ID of the zone that instances are made in whatever subnet
 	// they were asked for; "" is that of the subnet.
 	Elsewhere string
+	// Hung nodes do not end themselves when their own timer runs out.
+	Hung bool
 
 	mu        sync.Mutex
 	backends  map[string]string // region to ec2test

@@ -24,7 +24,7 @@ func (c *Cloud) advance() {
 		timer, err := time.Parse(time.RFC3339, i.Tags[expires])
 		switch {
 		case !i.Ended.IsZero():
-		case err == nil && !now.Before(timer) && i.Form.Get("InstanceInitiatedShutdownBehavior") == "terminate":
+		case err == nil && !c.Hung && !now.Before(timer) && i.Form.Get("InstanceInitiatedShutdownBehavior") == "terminate":
 			c.end(i, timer)
 		case !i.Asked.IsZero() && c.fault != cloudtest.Stuck && now.Sub(i.Asked) >= c.Stop:
 			c.end(i, i.Asked.Add(c.Stop))
