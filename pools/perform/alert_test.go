@@ -99,3 +99,29 @@ func TestANodeThatEndedWhileItsBurstWasStoppedIsPaidForOnce(t *testing.T) {
 		w.start() // the log folds
 	})
 }
+
+func TestAMachineThatCostsMoreThanIsAllowedIsNotLaunched(t *testing.T) {
+	for who, most := range map[string]string{"house": "5.99 USD", "job": "5.99 USD", "nobody": "6.00 USD"} {
+		m, err := policy.ParseMoney(most)
+		if err != nil {
+			t.Fatal(err)
+		}
+		in(t, func(o *cast.Options) {
+			if who != "job" {
+				o.MaxPrice = m
+			}
+		}, func(t *testing.T, w *world) {
+			job := cast.Job(cast.Pseudonymised)
+			if who == "job" {
+				job.MaxPrice = m
+			}
+			if err := w.engine().Ask(cast.Request(claim, "job-1", job), cast.Digest("event")); err != nil {
+				t.Fatal(err)
+			}
+			s := w.until(burst.Ended)
+			if refused := s.Outcome == "refused: 1 offers: 1 price"; refused != (who != "nobody") {
+				t.Errorf("%s: %q", who, s.Outcome)
+			}
+		})
+	}
+}

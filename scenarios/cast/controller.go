@@ -74,7 +74,8 @@ func (h *House) config(log *audit.Log, l *life, ca *issuer.CA) perform.Config {
 		Verifiers: map[string]residency.Verifier{local.Kind: local.New(h.provider.Public().(ed25519.PublicKey))},
 		Grants:    h.grants, GrantsKey: h.grantsV, Approvers: h.Approvers, InForce: h.Law, Offers: h.offers(),
 		UserData: pools.UserData{Domain: Domain}, Timing: h.Timing, Alerts: h.Alerts,
-		Logger: h.Logger, Observe: func(leaf audit.Leaf) { h.observe(l, leaf) },
+		MaxPrice: map[string]policy.Money{"": h.MaxPrice},
+		Logger:   h.Logger, Observe: func(leaf audit.Leaf) { h.observe(l, leaf) },
 	}
 }
 

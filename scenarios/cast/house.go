@@ -60,6 +60,7 @@ type Options struct {
 	Offerings []sim.Offering
 	Budget    policy.Money // of Team
 	Alerts    []int        // percent of it
+	MaxPrice  policy.Money // of a machine per hour; unknown is no bound
 	Law       perform.InForce
 	Timing    perform.Timing
 	Approvers residency.Approvers // of exceptions
