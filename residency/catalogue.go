@@ -27,6 +27,31 @@ type Dataset struct {
 	Embargo   string    `json:"embargo,omitempty"`   // first day it may be used
 	Versions  []Version `json:"versions,omitempty"`
 	Table     *Layout   `json:"table,omitempty"` // nil: its files are not tables
+	Hold      *Hold     `json:"hold,omitempty"`  // nil: nothing forbids to destroy it
+}
+
+// Hold forbids to destroy anything of a dataset, for a court or an authority. It
+// permits nothing: what may not leave still may not. Made by configs; the zero
+// Hold is refused.
+type Hold struct {
+	Since  string `json:"since"`  // first day, "2006-01-02"
+	Reason string `json:"reason"` // at most 500 bytes, no personal data
+	By     string `json:"by"`     // who ordered it
+}
+
+// check reports the first thing a hold lacks.
+func (h *Hold) check() error {
+	switch {
+	case h == nil:
+		return nil
+	case !isDay(h.Since):
+		return wrong([]string{"hold", "since"}, "hold since %q is no day", h.Since)
+	case !isText(h.Reason) || len(h.Reason) > 500:
+		return wrong([]string{"hold", "reason"}, "hold: want a reason of at most 500 bytes")
+	case !isText(h.By) || len(h.By) > 200:
+		return wrong([]string{"hold", "by"}, "hold: want who ordered it, in at most 200 bytes")
+	}
+	return nil
 }
 
 // SliceSpec is one part of a dataset that may be asked for by name.

@@ -136,8 +136,8 @@ func (d Dataset) checkLayout() error {
 			return wrong(day[:1], "%s %q is no day", day[0], day[1])
 		}
 	}
-	if d.Table == nil {
-		return nil
+	if err := d.Hold.check(); err != nil || d.Table == nil {
+		return err
 	}
 	return d.Table.check()
 }

@@ -89,6 +89,10 @@ func withdraw(c *cobra.Command, path, dataset string, names []string) error {
 // state words what became of one slice.
 func state(r columnar.Recalled) string {
 	switch {
+	case r.Kept && r.Err == nil:
+		return "built again; what it was is held: legal hold"
+	case r.Kept:
+		return errors.Unwrap(r.Err).Error() + "; what it was is held: legal hold"
 	case r.Err != nil:
 		return errors.Unwrap(r.Err).Error()
 	case r.Before == r.After:

@@ -28,6 +28,7 @@ import (
 //	built/<digest>/rows               which rows it has, if they were made
 //	current/claims@adults.json        which of them a name means now
 //	withdrawn/claims.json             who withdrew, by keyed hash
+//	held/claims/<digest>/…            what a legal hold kept from a withdrawal; never served
 type Store struct {
 	data, slices *os.Root
 	key          Key

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path"
 	"slices"
 
 	"github.com/burstctl/burstctl/residency"
@@ -23,6 +24,7 @@ type Recalled struct {
 	Slice         string
 	Before, After string // digests of manifests; the same if nobody of them was in it, empty if there is none
 	Err           error  // why there is none now
+	Kept          bool   // what it was is kept, under a legal hold, where nothing is served from
 }
 
 // subject is the keyed hash of whose row it is; nobody's is none.
@@ -92,13 +94,31 @@ func (s *Store) Withdraw(d residency.Dataset, subjects []string) ([]Recalled, er
 			r.After = b.Manifest.Digest()
 		}
 		if r.After != r.Before {
-			err = s.slices.RemoveAll(place(r.Before))
+			err = s.leave(d, r.Before)
+			r.Kept = d.Hold != nil && err == nil
 		}
 		if all = append(all, r); r.Err == nil && err != nil {
 			return all, err
 		}
 	}
 	return all, nil
+}
+
+// leave removes a slice that is none any more. Under a legal hold nothing is
+// destroyed: it goes to a directory that nothing is served from.
+func (s *Store) leave(d residency.Dataset, digest string) error {
+	if d.Hold == nil {
+		return s.slices.RemoveAll(place(digest))
+	}
+	to := "held/" + d.ID
+	if err := s.slices.MkdirAll(to, 0o700); err != nil {
+		return err
+	}
+	err := s.slices.Rename(place(digest), path.Join(to, path.Base(place(digest))))
+	if errors.Is(err, fs.ErrExist) { // it was withdrawn before, and made again since
+		return s.slices.RemoveAll(place(digest))
+	}
+	return err
 }
 
 // withdraw adds subjects to the list.
