@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -110,16 +111,19 @@ func TestAMachineThatALostCallMadeIsAdoptedThoughTheNextOneIsRefused(t *testing.
 	})
 }
 
-func TestOneGETThatIsBehindProvesNoEnd(t *testing.T) {
-	inWorld(t, func(w *world) {
-		n := w.launch(ask("c-1"))
-		w.cloud.Set(azuretest.Faults{BlindGets: 1})
-		if err := w.d.Delete(w.Context(), n.ID); err != nil {
-			w.Fatalf("delete: %v", err)
-		}
-		w.end(n.ID, 5)
-		w.left()
-	})
+func TestOneAnswerThatIsBehindProvesNoEnd(t *testing.T) {
+	for _, behind := range []azuretest.Faults{{BlindGets: 1}, {BlindDels: 1}} {
+		inWorld(t, func(w *world) {
+			n := w.launch(ask("c-1"))
+			w.cloud.Set(behind)
+			if err := w.d.Delete(w.Context(), n.ID); err != nil {
+				w.Fatalf("delete: %v", err)
+			}
+			w.left("machine", "card", "disk")
+			w.end(n.ID, 5)
+			w.left()
+		})
+	}
 }
 
 func TestALongThrottleIsToldAndNeverHoldsUpADelete(t *testing.T) {
@@ -223,6 +227,29 @@ func TestAMissingGroupIsNoProofThatAnythingIsGone(t *testing.T) {
 		}
 		if nodes, err := d.List(t.Context()); err == nil {
 			t.Errorf("a group that is not there is listed: %+v", nodes)
+		}
+	})
+}
+
+// A stale controller and its successor launch the same attempt at once.
+func TestTwoProcessesThatLaunchTheSameAttemptMakeOneMachine(t *testing.T) {
+	inWorld(t, func(w *world) {
+		l, other := ask("c-1"), open(w.T, options(w.cloud))
+		ids := make([]string, 2)
+		var both sync.WaitGroup
+		for i, d := range []*azure.Driver{w.d, other} {
+			both.Go(func() {
+				for range 5 { // what it cannot know it asks again
+					if n, err := d.Launch(w.Context(), l); err == nil {
+						ids[i] = n.ID
+						return
+					}
+				}
+			})
+		}
+		both.Wait()
+		if ids[0] == "" || ids[0] != ids[1] || len(w.cloud.Machines()) != 1 {
+			w.Errorf("%v of %d machines", ids, len(w.cloud.Machines()))
 		}
 	})
 }

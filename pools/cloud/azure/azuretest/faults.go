@@ -12,6 +12,7 @@ type Faults struct {
 	Stuck     bool          // deletes are heard and nothing ends
 	HideNew   bool          // what is made from now on is in no listing
 	BlindGets int           // so many GETs of machines say 404 though they are there
+	BlindDels int           // so many DELETEs of machines find nothing though they are there
 	Fails     *Answer       // how every machine's provisioning ends from now on
 	Reserve   time.Duration // for how long a card is kept for a machine that failed
 	KeepDisks bool          // a disk outlives its machine, whatever its deleteOption

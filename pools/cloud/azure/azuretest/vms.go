@@ -140,7 +140,8 @@ func (h handlers) deleteVM(_ context.Context, group, name string,
 	switch refused := h.inGroup(group); {
 	case refused != nil:
 		errResp.SetError(refused)
-	case m == nil:
+	case m == nil || h.faults.BlindDels > 0:
+		h.faults.BlindDels = max(0, h.faults.BlindDels-1)
 		resp.SetTerminalResponse(http.StatusNoContent, vmGone{}, nil)
 	case m.protected:
 		errResp.SetError(Locked)
