@@ -12,7 +12,7 @@ type AWS struct {
 	Regions map[string]AWSRegion
 	Port    int
 	Absence time.Duration // between two observations that nothing was made
-	Boot    *AWSBoot      // nil: the image starts the agent by itself
+	Boot    *Boot         // nil: the image starts the agent by itself
 }
 
 // AWSRegion is what instances are made of in a region.
@@ -26,8 +26,8 @@ type AWSRegion struct {
 	VolumeGB       int            `json:"volume_gb"`
 }
 
-// AWSBoot is what instances are told by cloud-init: configs/cloud-init says more.
-type AWSBoot struct {
+// Boot is what machines of a cloud are told by cloud-init: configs/cloud-init says more.
+type Boot struct {
 	Program string           // https URL of burstctl
 	SHA256  string           `json:"sha256"`
 	Control []netip.AddrPort // of the control endpoint

@@ -109,6 +109,7 @@ type Azure struct {
 	HostEncryption bool
 	Port           int
 	Absence        time.Duration // between two observations that nothing was made
+	Boot           *Boot         // nil: the image starts the agent by itself
 	Tags           map[string]string
 }
 

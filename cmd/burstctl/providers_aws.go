@@ -39,10 +39,17 @@ func awsDriver(domain string, most time.Duration, c configs.AWS) aws.Options {
 		o.Regions[name] = aws.Region{Image: r.Image, Subnets: r.Subnets, SecurityGroups: r.SecurityGroups,
 			PublicIP: r.PublicIP, Egress: r.Egress, KMSKey: r.KMSKey, VolumeGB: int32(r.VolumeGB)}
 	}
-	if b := c.Boot; b != nil {
-		site := cloudinit.Site{Program: b.Program, SHA256: b.SHA256, Control: b.Control, Edges: b.Edges,
-			Clocks: b.Clocks, Road: uint16(c.Port)}
-		o.UserData = func(l pools.Launch) ([]byte, error) { return cloudinit.Render(l, most, site) }
-	}
+	o.UserData = userData(c.Boot, c.Port, most)
 	return o
+}
+
+// userData writes what a machine is told at its first boot; nil leaves that to
+// the driver, and the rest to the image.
+func userData(b *configs.Boot, port int, most time.Duration) func(pools.Launch) ([]byte, error) {
+	if b == nil {
+		return nil
+	}
+	site := cloudinit.Site{Program: b.Program, SHA256: b.SHA256, Control: b.Control, Edges: b.Edges,
+		Clocks: b.Clocks, Road: uint16(port)}
+	return func(l pools.Launch) ([]byte, error) { return cloudinit.Render(l, most, site) }
 }

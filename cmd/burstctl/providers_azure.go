@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"time"
 
 	"github.com/burstctl/burstctl/configs"
 	"github.com/burstctl/burstctl/configs/frame"
@@ -12,7 +13,7 @@ import (
 // openAzure opens the driver of a resource group. Nothing is asked of Azure yet:
 // a controller starts, and tears down elsewhere, while Azure is away.
 func (d *daemon) openAzure(p configs.Driver) (map[string]pools.Driver, error) {
-	o, err := azureDriver(d.conf.Domain, p)
+	o, err := azureDriver(d.conf.Domain, d.conf.Lease.Max, p)
 	if err != nil {
 		return nil, frame.Wrap(frame.BadConfig, err, "")
 	}
@@ -24,7 +25,7 @@ func (d *daemon) openAzure(p configs.Driver) (map[string]pools.Driver, error) {
 }
 
 // azureDriver are the driver's options from the config file's section.
-func azureDriver(domain string, p configs.Driver) (azure.Options, error) {
+func azureDriver(domain string, most time.Duration, p configs.Driver) (azure.Options, error) {
 	c := p.Azure
 	if c == nil {
 		return azure.Options{}, errors.New("open provider azure: its section is missing")
@@ -35,5 +36,6 @@ func azureDriver(domain string, p configs.Driver) (azure.Options, error) {
 	}
 	return azure.Options{Subscription: c.Subscription, Group: c.ResourceGroup, Subnets: c.Subnets, Image: c.Image,
 		Owner: domain, Tags: c.Tags, NoTrustedLaunch: !c.TrustedLaunch, HostEncryption: c.HostEncryption,
-		Identity: c.Identity, Port: c.Port, Interval: c.Absence, Credential: credential}, nil
+		Identity: c.Identity, Port: c.Port, Interval: c.Absence,
+		UserData: userData(c.Boot, c.Port, most), Credential: credential}, nil
 }

@@ -61,7 +61,8 @@ func TestAProviderOfKindAzureOpensFromTheConfigFile(t *testing.T) {
 	} {
 		with := before + "\nproviders:\n  - kind: azure\n    azure: {subscription: " +
 			"11111111-2222-3333-4444-555555555555, resource_group: bursts, image: \"" + tt.image +
-			"\", subnets: {westeurope: \"" + subnet + "\"}}\n"
+			"\", subnets: {westeurope: \"" + subnet + "\"}, boot: {program: \"https://releases.claims.example/burstctl\", " +
+			"sha256: " + strings.Repeat("ab", 32) + ", control: [\"192.0.2.10:8443\"], edges: [192.0.2.0/24]}}\n"
 		if err := os.WriteFile(path, []byte(with), 0o600); err != nil {
 			t.Fatal(err)
 		}
