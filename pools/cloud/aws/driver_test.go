@@ -290,3 +290,16 @@ func TestAnotherProvidersOfferIsRefused(t *testing.T) {
 		}
 	}
 }
+
+func TestTheNextProcessRefusesOtherParametersOfAnAttempt(t *testing.T) {
+	c := start(t)
+	l := launch("c-1")
+	must(t, open(t, c, options()), l)
+	l.Expires = l.Expires.Add(time.Hour)
+	if _, err := open(t, c, options()).Launch(t.Context(), l); !errors.Is(err, pools.ErrRefused) {
+		t.Errorf("launch: %v, want %v", err, pools.ErrRefused)
+	}
+	if n := len(c.Instances()); n != 1 {
+		t.Errorf("there are %d instances", n)
+	}
+}
