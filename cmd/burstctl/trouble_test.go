@@ -123,8 +123,8 @@ func TestABadRuleFileIsNamedAndTheRulesInForceStay(t *testing.T) {
 	h.fill(t, []string{"Action::\"burst.revoke\"", "Action::\"burst.revoke\", Action::\"rules.reload\""}, "roles.cedar")
 	nats := h.startNATS(t)
 	h.fill(t, []string{good, bad}, file)
-	h.fails(t, h.startController(t), "BRS-1101", "10-never.cedar:12:7: ")
-	h.fails(t, h.startEdge(t), "BRS-1101", "10-never.cedar:12:7: ")
+	h.fails(t, h.startController(t), "BRS-1101", "10-never.cedar:18:7: ")
+	h.fails(t, h.startEdge(t), "BRS-1101", "10-never.cedar:18:7: ")
 	h.fill(t, []string{bad, good}, file)
 	controller, edge := h.startController(t), h.startEdge(t)
 	if _, errs, code := h.call(t, "reload"); code != 0 {
@@ -137,7 +137,7 @@ func TestABadRuleFileIsNamedAndTheRulesInForceStay(t *testing.T) {
 	if code != 1 || h.kinds()["law"] != laws {
 		t.Errorf("reload bad rules: exit %d, %d entries about the law, want 1 and %d", code, h.kinds()["law"], laws)
 	}
-	clearly(t, errs, "BRS-1101", "10-never.cedar:12:7: ")
+	clearly(t, errs, "BRS-1101", "10-never.cedar:18:7: ")
 	h.submit(t, "job.yaml")
 	h.wells(t, 1)
 	h.once(t, 1)
