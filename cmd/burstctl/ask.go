@@ -97,6 +97,9 @@ func printStatus(w io.Writer, s control.Status) error {
 	if err := frame.Rows(w, head, rows); err != nil {
 		return err
 	}
+	for _, a := range s.Attention {
+		fmt.Fprintln(w, "attention: "+a)
+	}
 	_, err := fmt.Fprintf(w, "log: %d entries, %d witnessed\n", s.Size, s.Cosigned)
 	return err
 }
@@ -124,8 +127,12 @@ func whyCommand() *cobra.Command {
 			for _, b := range s.Bursts {
 				if b.Job == args[0] || b.Claim == args[0] {
 					return frame.Print(c.OutOrStdout(), frame.FormatOf(c), "Decision", b.Decision, func(w io.Writer) error {
+						fmt.Fprintf(w, "%s: ", b.Job)
+						if err := tellRanked(w, b.Decision); err != nil {
+							return err
+						}
 						text, more := tellOffers(b.Decision)
-						_, err := fmt.Fprintf(w, "%s: %s\n  %s\n", b.Job, text, strings.Join(more, "\n  "))
+						_, err := fmt.Fprintf(w, "%s\n  %s\n", text, strings.Join(more, "\n  "))
 						return err
 					})
 				}

@@ -246,7 +246,8 @@ func (d *daemon) openServer() error {
 	}
 	d.server = &control.Server{
 		Domain: d.conf.Domain, House: house, Grants: grants, Pleader: d.engine, Bearer: d.engine,
-		Site: keySite{d.engine, d.log}, Log: d.engine, Desk: keyDesk{desk{d}}, Allow: allow, Token: token,
+		Site: keySite{d.engine, d.log}, Log: d.engine, Desk: keyDesk{desk{d}}, Plans: planDesk{desk{d}},
+		Allow: allow, Token: token,
 		Refused: perform.ErrRefused, Unknown: perform.ErrUnknownClaim,
 		Code: func(err error) string { return string(codeOf(err)) }, Logger: d.lg,
 	}

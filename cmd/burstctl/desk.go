@@ -3,10 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 
-	"github.com/burstctl/burstctl/configs/frame"
 	"github.com/burstctl/burstctl/policy"
 	"github.com/burstctl/burstctl/pools/burst"
 	"github.com/burstctl/burstctl/pools/perform"
@@ -19,17 +17,8 @@ type desk struct{ *daemon }
 // Submit hands in a job. A slice nobody knows, or a site without an edge, is
 // said now and not after hours of waiting.
 func (d desk) Submit(actor, site string, job policy.Job) (control.JobInfo, error) {
-	what := fmt.Sprintf("hand in job %q", job.Name)
-	var known []string
-	for _, s := range d.conf.Sites {
-		known = append(known, s.ID)
-	}
-	if !slices.Contains(known, site) {
-		err := fmt.Errorf("site %q has no edge here; there is %s", site, strings.Join(known, ", "))
-		return control.JobInfo{}, &frame.Problem{Code: frame.NoSuchSite, What: what, Err: err}
-	}
-	if err := d.engine.Knows(job.Slice); err != nil {
-		return control.JobInfo{}, &frame.Problem{Code: frame.SliceMissing, What: what, Err: err}
+	if err := d.fits(site, job); err != nil {
+		return control.JobInfo{}, err
 	}
 	s, err := d.engine.Submit(actor, site, job)
 	return control.JobInfo{ID: s.ID, Site: s.Site, Job: s.Job, By: s.By}, err
@@ -37,7 +26,7 @@ func (d desk) Submit(actor, site string, job policy.Job) (control.JobInfo, error
 
 // Status tells every job and burst.
 func (d desk) Status() control.Status {
-	s := control.Status{Size: d.log.Size(), Cosigned: d.log.CosignedSize()}
+	s := control.Status{Size: d.log.Size(), Cosigned: d.log.CosignedSize(), Attention: d.engine.Attention()}
 	for _, j := range d.engine.Jobs() {
 		s.Jobs = append(s.Jobs, control.JobInfo{ID: j.ID, Site: j.Site, Job: j.Job, By: j.By})
 	}

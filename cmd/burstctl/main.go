@@ -20,7 +20,9 @@ func root() *cobra.Command {
 		frame.Group{Title: "Run it",
 			Verbs: verbs(controllerCommand, nodeCommand, nodeHostCommand, edgeCommand, trainCommand, reportCommand,
 				doctor.Command("controller.yaml", checkController))},
-		frame.Group{Title: "Ask", Verbs: verbs(submitCommand, statusCommand, whyCommand, catalogCommand, artefactsCommand)},
+		frame.Group{Title: "Ask",
+			Verbs: verbs(submitCommand, statusCommand, whyCommand, planCommand, applyCommand,
+				catalogCommand, artefactsCommand)},
 		frame.Group{Title: "Act", Verbs: verbs(
 			revokeCommand, recallCommand, breakGlassCommand, releaseCommand, reloadCommand)},
 		frame.Group{Title: "Clean up", Verbs: verbs(sweepCommand, reapCommand)},

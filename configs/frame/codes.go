@@ -56,6 +56,7 @@ const (
 	ResidencyDenied Code = "BRS-3001"
 	ViolationFound  Code = "BRS-3002"
 	NotProven       Code = "BRS-3003"
+	PlanMoved       Code = "BRS-3010"
 	Malformed       Code = "BRS-4000"
 	NotKnown        Code = "BRS-4001"
 	GrantRefused    Code = "BRS-4002"
@@ -72,11 +73,14 @@ const (
 	OverBudget      Code = "BRS-6001"
 	PriceUnknown    Code = "BRS-6002"
 	BudgetAlert     Code = "BRS-6003"
+	PlanPrice       Code = "BRS-6010"
+	PlanOld         Code = "BRS-6011"
 	LogUnverified   Code = "BRS-7001"
 	ReceiptUnproven Code = "BRS-7002"
 	WitnessRefused  Code = "BRS-7003"
 	TrustMissing    Code = "BRS-7004"
 	DocumentRefused Code = "BRS-7005"
+	PlanForged      Code = "BRS-7010"
 	Usage           Code = "BRS-9001"
 )
 

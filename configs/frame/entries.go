@@ -101,6 +101,8 @@ func refusals() []Entry {
 			Remedy: "read the entries it names: burstctl audit list shows them in words"},
 		{Code: NotProven, Cause: "the node did not prove where it is",
 			Remedy: "see its evidence in the log; a claimed place never stands in for a proven one"},
+		{Code: PlanMoved, Cause: "rules, places or the place a job would go to are not those of the plan",
+			Remedy: "plan again and look at what it says now"},
 		{Code: Malformed, Cause: "the control endpoint could not read what was sent to it",
 			Remedy: "use the same version of burstctl on both sides"},
 		{Code: NotKnown, Cause: "who asks could not be established",
@@ -133,6 +135,10 @@ func refusals() []Entry {
 			Remedy: "add the price with its date to the offers table"},
 		{Code: BudgetAlert, Cause: "what is reserved and spent of a budget has passed a threshold; nothing was stopped",
 			Remedy: "see \"Runaway cost\" in docs/runbooks.md; burstctl cost LOG --by team,job says who spends"},
+		{Code: PlanPrice, Cause: "what would be reserved differs from the plan by more than was allowed",
+			Remedy: "plan again, or allow more with --max-move"},
+		{Code: PlanOld, Cause: "the plan is past the time until which it may be applied",
+			Remedy: "plan again: prices and capacity of then say nothing of now"},
 	}
 }
 
@@ -148,6 +154,8 @@ func evidence() []Entry {
 			Remedy: "give --trust a file you got from a person, never from the log's own directory"},
 		{Code: DocumentRefused, Cause: "a machine's identity document does not verify",
 			Remedy: "the message begins with the check that failed; docs/attestation.md says what each one means"},
+		{Code: PlanForged, Cause: "the plan is not as the controller signed it, or another one signed it",
+			Remedy: "apply the file that plan --write made, at the controller that made it"},
 		{Code: Usage, Cause: "the command line is not one this command understands",
 			Remedy: "add --help to see flags and verbs"},
 	}

@@ -5,9 +5,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/burstctl/burstctl/configs/rules"
 	"github.com/burstctl/burstctl/policy"
 	"github.com/burstctl/burstctl/pools/burst"
+	"github.com/burstctl/burstctl/pools/cloud/catalog"
 	"github.com/burstctl/burstctl/pools/cloud/sim"
+	"github.com/burstctl/burstctl/residency"
 	"github.com/burstctl/burstctl/scenarios/cast"
 )
 
@@ -105,4 +108,37 @@ func TestAQuotaIsRememberedAndToldToAPerson(t *testing.T) {
 			t.Errorf("the second burst tried %v and ended %q", s.Tried, s.Outcome)
 		}
 	})
+}
+
+// A question nobody asked before: every place of every offer that is carried is
+// asked of the shipped rules, then all of them are ranked.
+func BenchmarkDecideOnAFreshQuestionOfTheCarriedOffers(b *testing.B) {
+	law, err := cast.Law(rules.Files())
+	if err != nil {
+		b.Fatal(err)
+	}
+	offers, err := catalog.Carried()
+	if err != nil {
+		b.Fatal(err)
+	}
+	facts, err := catalog.FactsOf(catalog.Road{Mbps: 2000})
+	if err != nil {
+		b.Fatal(err)
+	}
+	slice, err := law.Catalogue.Slice(cast.Pseudonymised)
+	if err != nil {
+		b.Fatal(err)
+	}
+	r := cast.Request("c-1", "job-1", cast.Job(cast.Pseudonymised))
+	r.SliceBytes = 50e9
+	places := law.Places.At(r.At)
+	ask := residency.Ask{Slice: slice, Purpose: r.Job.Purpose, Team: r.Job.Team, Site: r.Site}
+	book := policy.NewBook(offers, facts, policy.Weights{Restart: 100, Transfer: 100, Egress: 100, Returned: 10})
+	w := policy.World{Left: r.Job.Budget, MaxLease: time.Hour,
+		Screen: func(a residency.Address) residency.Verdict { return law.Rules.Screen(places, ask, a) }}
+	for b.Loop() {
+		if d := book.Decide(r, w); d.Plan == nil {
+			b.Fatal(d.Refusal)
+		}
+	}
 }

@@ -81,6 +81,7 @@ type Server struct {
 	Site    Site
 	Log     Witnessed
 	Desk    Desk
+	Plans   Planner
 	// Allow says whether somebody known may do an action; nil allows nothing.
 	Allow func(actor string, groups []string, action string) error
 	// Token says whom a token names; nil takes no tokens.

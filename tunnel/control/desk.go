@@ -68,6 +68,8 @@ type Status struct {
 	Cosigned int64       `json:"log_cosigned"`
 	Jobs     []JobInfo   `json:"jobs"`
 	Bursts   []BurstInfo `json:"bursts"`
+	// Attention lists what a person must see to, such as a quota that is used up.
+	Attention []string `json:"attention,omitempty"`
 
 	Exceptions []ExceptionInfo `json:"exceptions"`
 }

@@ -62,6 +62,8 @@ func (s *Server) handler() http.Handler {
 		"/v1/edge/extension":   {"GET", s.Log != nil, false, s.extension},
 		"/v1/edge/cosignature": {"POST", s.Log != nil, false, s.cosignature},
 		"/v1/jobs":             {"POST", s.Desk != nil, false, s.submit},
+		"/v1/plan":             {"POST", s.Plans != nil, false, s.plan},
+		"/v1/apply":            {"POST", s.Plans != nil, false, s.apply},
 		"/v1/status":           {"GET", s.Desk != nil, false, s.status},
 		"/v1/deeds":            {"POST", s.Desk != nil, false, s.deeds},
 	}

@@ -28,6 +28,8 @@ var calls = []struct{ method, path, body, part string }{
 	{"GET", "/v1/edge/extension?old=0", "", "edge"},
 	{"POST", "/v1/edge/cosignature", `{"checkpoint":""}`, "edge"},
 	{"POST", "/v1/jobs", `{"site":"munich"}`, "desk"},
+	{"POST", "/v1/plan", `{"site":"munich"}`, "desk"},
+	{"POST", "/v1/apply", `{"sealed":"x","percent":5}`, "desk"},
 	{"GET", "/v1/status", "", "desk"},
 	{"POST", "/v1/deeds", `{"action":"burst.revoke","claim":"c-1"}`, "desk"},
 }

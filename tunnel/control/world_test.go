@@ -110,7 +110,7 @@ func newWorld(t testing.TB, change func(*world)) *world {
 	t.Helper()
 	w := &world{parts: &parts{}, house: newAuthority(t), grants: newAuthority(t)}
 	w.Server = &control.Server{Domain: domain, House: w.house.pool, Grants: w.grants.pool,
-		Pleader: w.parts, Bearer: w.parts, Site: w.parts, Log: w.parts, Desk: w.parts,
+		Pleader: w.parts, Bearer: w.parts, Site: w.parts, Log: w.parts, Desk: w.parts, Plans: w.parts,
 		Refused: errRefused, Unknown: errUnknown, Allow: func(string, []string, string) error { return nil }}
 	if change != nil {
 		change(w)
@@ -284,6 +284,14 @@ func (p *parts) Cosign([]byte) error { return p.note("cosign") }
 
 func (p *parts) Submit(actor, site string, job policy.Job) (control.JobInfo, error) {
 	return control.JobInfo{ID: "job-1", Site: site, Job: job, By: actor}, p.note("submit", actor, site)
+}
+
+func (p *parts) Plan(actor, site string, job policy.Job) (control.Planned, error) {
+	return control.Planned{Site: site, Job: job}, p.note("plan", actor, site)
+}
+
+func (p *parts) Apply(actor, sealed string, _ int) (control.JobInfo, error) {
+	return control.JobInfo{ID: "job-1", By: actor}, p.note("apply", actor, sealed)
 }
 
 func (p *parts) Status() control.Status { _ = p.note("status"); return control.Status{} }
