@@ -15,7 +15,7 @@ import (
 type Layout struct {
 	Format  string   `json:"format"`            // "csv" or "parquet"
 	Columns []Column `json:"columns"`           // in the order of the files; those of the path last
-	Subject string   `json:"subject,omitempty"` // column that says whose row it is; empty: nobody's
+	Subject string   `json:"subject,omitempty"` // column that says whose row it is; empty: it is not said
 }
 
 // Column is one column of a table.
@@ -37,8 +37,8 @@ type Columns struct {
 	Pseudonymise []string `json:"pseudonymise,omitempty"` // replaced by a keyed code
 }
 
-// KAnonymity wants every combination of values of some columns to occur in K
-// rows of the slice at least.
+// KAnonymity wants every combination of values of some columns to occur in rows
+// of K persons at least, or in K rows if the table names no subject.
 type KAnonymity struct {
 	Columns     []string `json:"columns"`
 	K           int      `json:"k"`

@@ -27,7 +27,16 @@ type Made struct {
 	Rows          int64    `json:"rows,omitempty"`           // of all files; 0 if not derived
 	K             int      `json:"k,omitempty"`              // 0: no groups were asked for
 	Groups        []string `json:"groups,omitempty"`         // the quasi-identifiers
-	SmallestGroup int64    `json:"smallest_group,omitempty"` // rows of the smallest group, K or more
+	SmallestGroup int64    `json:"smallest_group,omitempty"` // what the smallest group has of Unit, K or more
+	Counted       string   `json:"counted,omitempty"`        // "persons"; empty: rows, as the table names no subject
+}
+
+// Unit is what K and SmallestGroup count: "persons" or "rows".
+func (d Made) Unit() string {
+	if d.Counted == "" {
+		return "rows"
+	}
+	return d.Counted
 }
 
 // With makes a manifest of version 2: the same files, the root of the Merkle
@@ -101,7 +110,7 @@ func (d Made) check() error {
 	}
 	if !d.Derived {
 		if d.Format != "" || d.Columns != nil || d.Pseudonymised != nil || d.Key != "" || d.Rows != 0 || d.K != 0 ||
-			d.Groups != nil || d.SmallestGroup != 0 {
+			d.Groups != nil || d.SmallestGroup != 0 || d.Counted != "" {
 			return errors.New("files as they are have no columns, rows or groups")
 		}
 		return nil
@@ -118,7 +127,9 @@ func (d Made) check() error {
 	case (d.K == 0) != (len(d.Groups) == 0) || d.K < 0 || d.K == 1:
 		return fmt.Errorf("k is %d for %d columns", d.K, len(d.Groups))
 	case d.SmallestGroup < int64(d.K) || d.SmallestGroup > d.Rows || d.K == 0 && d.SmallestGroup != 0:
-		return fmt.Errorf("smallest group of %d rows, with k %d", d.SmallestGroup, d.K)
+		return fmt.Errorf("smallest group of %d %s, with k %d", d.SmallestGroup, d.Unit(), d.K)
+	case d.Counted != "" && (d.Counted != "persons" || d.K == 0):
+		return fmt.Errorf("counted is %q, with k %d", d.Counted, d.K)
 	}
 	return nil
 }

@@ -140,8 +140,8 @@ func madeOf(dir string) (lines []string, err error) {
 	for _, b := range all {
 		if m := b.Manifest.Made; m.Derived {
 			lines = append(lines, fmt.Sprintf("slice %s is made on site: %d columns of %d rows; %s by code; "+
-				"at least %d rows for each %s", b.Manifest.Slice, len(m.Columns), m.Rows,
-				strings.Join(m.Pseudonymised, ", "), m.SmallestGroup, strings.Join(m.Groups, " and ")))
+				"at least %d %s for each %s", b.Manifest.Slice, len(m.Columns), m.Rows,
+				strings.Join(m.Pseudonymised, ", "), m.SmallestGroup, m.Unit(), strings.Join(m.Groups, " and ")))
 		}
 	}
 	return lines, err

@@ -30,7 +30,6 @@ func (h house) connector(t *testing.T, in string, args ...string) string {
 func TestAWithdrawalIsGoneByWithoutARestart(t *testing.T) {
 	t.Parallel()
 	h := deploy(t)
-	h.fill(t, []string{"format: csv", "format: csv\n      subject: member"}, "catalogue.yaml")
 	h.train(t, train.Config{Epochs: 100_000, Seed: 1, Rate: 0.02, Label: "high_cost", Inputs: []string{"stay_days"}})
 	nats, controller, edge := h.startNATS(t), h.startController(t), h.startEdge(t)
 	h.submit(t, "job.yaml")

@@ -88,7 +88,7 @@ func TestSlicesOfABucketAreBuiltByTheCommand(t *testing.T) {
 	}
 	for _, verb := range []string{"build", "list", "verify"} {
 		out, code := slices(verb)
-		if code != "" || strings.Count(out, "built") != 2 || !strings.Contains(out, "2 (smallest 2)") {
+		if code != "" || strings.Count(out, "built") != 2 || !strings.Contains(out, "2 persons (smallest 2)") {
 			t.Errorf("slices %s: %s\n%s", verb, code, out)
 		}
 	}

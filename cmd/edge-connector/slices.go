@@ -46,6 +46,7 @@ type row struct {
 	Rows     int64           `json:"rows,omitempty"`
 	K        int             `json:"k,omitempty"`
 	Smallest int64           `json:"smallest_group,omitempty"`
+	Counted  string          `json:"counted,omitempty"` // what k and smallest_group count: "persons" or "rows"
 	LeftOut  int64           `json:"left_out,omitempty"`
 }
 
@@ -62,7 +63,9 @@ func told(c *residency.Catalogue, d residency.Dataset, spec residency.SliceSpec,
 	}
 	m := b.Manifest
 	r.Manifest, r.Files, r.Bytes = m.Digest(), len(m.Files), m.Bytes
-	r.Rows, r.K, r.Smallest = m.Made.Rows, m.Made.K, m.Made.SmallestGroup
+	if r.Rows, r.K, r.Smallest = m.Made.Rows, m.Made.K, m.Made.SmallestGroup; r.K > 0 {
+		r.Counted = m.Made.Unit()
+	}
 	return r
 }
 
@@ -109,7 +112,7 @@ func tabulate(w io.Writer, rows []row) error {
 			count = fmt.Sprint(r.Rows)
 		}
 		if r.K > 0 {
-			k = fmt.Sprintf("%d (smallest %d)", r.K, r.Smallest)
+			k = fmt.Sprintf("%d %s (smallest %d)", r.K, r.Counted, r.Smallest)
 		}
 		cells = append(cells, []string{r.Slice, r.Class.String(), r.Version, r.State, fmt.Sprint(r.Files),
 			fmt.Sprint(r.Bytes), count, k, r.Manifest})
@@ -192,8 +195,8 @@ func describe(w io.Writer, m residency.Manifest, source string) error {
 			{"rows", fmt.Sprint(made.Rows)}}...)
 	}
 	if made.K > 0 {
-		lines = append(lines, [2]string{"k-anonymity", fmt.Sprintf("k %d over %s, smallest group %d rows", made.K,
-			strings.Join(made.Groups, ", "), made.SmallestGroup)})
+		lines = append(lines, [2]string{"k-anonymity", fmt.Sprintf("k %d over %s, smallest group %d %s", made.K,
+			strings.Join(made.Groups, ", "), made.SmallestGroup, counted(*made))})
 	}
 	for _, f := range m.Files {
 		lines = append(lines, [2]string{"file", fmt.Sprintf("%s, %d bytes, %d chunks", f.Name, f.Size, len(f.Chunks))})
@@ -204,6 +207,14 @@ func describe(w io.Writer, m residency.Manifest, source string) error {
 		}
 	}
 	return nil
+}
+
+// counted says what a slice's groups are counted in, and why not in persons.
+func counted(m residency.Made) string {
+	if m.Counted == "" {
+		return "rows (the table names no subject, so a person may have many)"
+	}
+	return m.Unit()
 }
 
 // keyCommand makes the key of codes.

@@ -6,7 +6,7 @@
 // It runs on site. A [Store] takes a slice of the catalogue, finds its files
 // below the data directory, and either lists them as they are or makes new
 // files of them: columns dropped, columns replaced by a keyed code ([Key]),
-// rows chosen by a typed predicate in CEL ([Compile]), groups of rows counted.
+// rows chosen by a typed predicate in CEL ([Compile]), persons in groups counted.
 // What it makes lies under the digest of its manifest, written beside and then
 // renamed; the same files, catalogue and key make the same bytes.
 //

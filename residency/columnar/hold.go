@@ -49,7 +49,7 @@ type order struct {
 // derive makes new files and keeps them under the digest of their manifest.
 func (s *Store) derive(from origin, o order) (b Built, err error) {
 	var m residency.Manifest
-	left, err := s.made(from, o, func(name string, work *os.Root, made residency.Manifest) error {
+	done, err := s.made(from, o, func(name string, work *os.Root, made residency.Manifest) error {
 		m = made
 		return s.keep(name, work, made)
 	})
@@ -57,39 +57,42 @@ func (s *Store) derive(from origin, o order) (b Built, err error) {
 		return Built{}, err
 	}
 	b, err = s.open(m.Digest())
-	b.LeftOut = left
+	b.LeftOut, b.beside = done.LeftOut, done.beside
 	return b, err
 }
 
 // made makes the files of a slice in a directory of their own, which is gone
 // when then returns, unless then gave it another name. It returns how many rows
-// were left out.
-func (s *Store) made(from origin, o order, then func(string, *os.Root, residency.Manifest) error) (int64, error) {
+// were left out, and what the slice was compared with.
+func (s *Store) made(from origin, o order, then func(string, *os.Root, residency.Manifest) error) (b Built, err error) {
 	defer from.Close()
 	maker, err := newMaker(o.set, o.spec, s.key)
 	if err != nil {
-		return 0, err
+		return Built{}, err
 	}
 	maker.leaveOut(o.without)
 	name, work, err := s.work()
 	if err != nil {
-		return 0, err
+		return Built{}, err
 	}
 	defer work.Close()
 	defer s.slices.RemoveAll(name) // gone already if it was kept
 	maker.from, maker.work = from, work
 	made, err := maker.make(o.inputs)
 	if err != nil {
-		return 0, err
+		return Built{}, err
 	}
 	text, _ := asked(o.set, o.spec, nil) // not who withdrew: who was not in it changes nothing
-	if err := errors.Join(maker.taken.save(work), s.apart(o.set, o.spec, maker.taken, made.K)); err != nil {
-		return 0, err
+	if err = maker.taken.save(work); err == nil {
+		b.beside, err = s.apart(o.set, o.spec, maker.taken, made.K)
+	}
+	if err != nil {
+		return Built{}, err
 	}
 	made.Source, made.Spec = s.key.commit("source", []byte(o.first.Digest)), s.key.commit("spec", text)
 	data, err := work.OpenRoot("data")
 	if err != nil {
-		return 0, err
+		return Built{}, err
 	}
 	defer data.Close()
 	m, err := residency.BuildManifest(o.spec.Name, data.FS())
@@ -99,7 +102,8 @@ func (s *Store) made(from origin, o order, then func(string, *os.Root, residency
 	if err == nil {
 		err = then(name, work, m)
 	}
-	return maker.left, err
+	b.LeftOut = maker.left
+	return b, err
 }
 
 // Verify makes sure of all there is to a slice that was built: that every byte
@@ -211,6 +215,22 @@ func (s *Store) Meant(d residency.Dataset, spec residency.SliceSpec) (string, er
 }
 
 func (s *Store) meant(d residency.Dataset, spec residency.SliceSpec) (current, error) {
+	c, err := s.recorded(d, spec)
+	if err != nil || !spec.Derived() {
+		return c, err
+	}
+	newer, err := s.compared(d, c.Nth)
+	if err != nil {
+		return current{}, err
+	}
+	if o := stranger(d, newer, spec, c); o != "" {
+		return current{}, fmt.Errorf("%w: %s was built since and not compared with it, so build it again", ErrNotBuilt, o)
+	}
+	return c, nil
+}
+
+// recorded is what was built as the catalogue has it now.
+func (s *Store) recorded(d residency.Dataset, spec residency.SliceSpec) (current, error) {
 	without, err := s.allowed(d, spec)
 	if err != nil {
 		return current{}, err
@@ -224,6 +244,9 @@ func (s *Store) meant(d residency.Dataset, spec residency.SliceSpec) (current, e
 	}
 	if _, spoken := asked(d, spec, without); c.Slice != spec.Name || c.Spec != spoken {
 		return current{}, fmt.Errorf("%w: the catalogue asks for something else now", ErrNotBuilt)
+	}
+	if spec.Derived() && c.Nth == 0 {
+		return current{}, fmt.Errorf("%w: it was before slices were compared when they are opened", ErrNotBuilt)
 	}
 	return c, nil
 }

@@ -28,11 +28,12 @@ type maker struct {
 	kept       []int              // indexes of those of file that are in the slice
 	codes      []bool             // which of kept are replaced
 	groupBy    []int              // indexes in the layout
-	groups     map[string]int64
+	groups     map[string]*tally
 	rows       int64
 	at         int             // the row that each is at, from 0
-	taken      rowSet          // which rows are in the slice
-	subject    int             // index in file; -1 if nobody withdrew
+	taken      rowSet          // which rows are in the slice, and whose
+	subject    int             // index in file; -1 if the table names none
+	whose      string          // the row that each is at, by keyed hash; "" is nobody's
 	without    map[string]bool // who did, by keyed hash
 	left       int64           // rows left out because their group was small
 }
@@ -42,8 +43,12 @@ func newMaker(d residency.Dataset, spec residency.SliceSpec, key Key) (*maker, e
 	if !key.known() {
 		return nil, refuse("it is made of columns and rows, and there is no pseudonym key")
 	}
-	m := &maker{dataset: d, spec: spec, key: key, groups: map[string]int64{}, taken: rowSet{}, subject: -1}
+	m := &maker{dataset: d, spec: spec, key: key, groups: map[string]*tally{}, subject: -1}
 	m.file, m.path = inFile(*d.Table)
+	if name := d.Table.Subject; name != "" {
+		m.subject = slices.IndexFunc(m.file, func(c residency.Column) bool { return c.Name == name })
+	}
+	m.taken = newRowSet(m.subject >= 0)
 	columns := residency.Columns{}
 	if spec.Columns != nil {
 		columns = *spec.Columns
@@ -88,7 +93,9 @@ func (m *maker) make(inputs []input) (residency.Made, error) {
 		if err := m.count(inputs); err != nil {
 			return residency.Made{}, err
 		}
-		made.K, made.Groups = a.K, a.Columns
+		if made.K, made.Groups = a.K, a.Columns; m.subject >= 0 {
+			made.Counted = "persons"
+		}
 		var err error
 		if made.SmallestGroup, err = m.smallest(); err != nil {
 			return residency.Made{}, err
@@ -109,7 +116,11 @@ func (m *maker) make(inputs []input) (residency.Made, error) {
 func (m *maker) count(inputs []input) error {
 	for _, in := range inputs {
 		err := m.each(in, func(row []cell, _ reader) error {
-			m.groups[m.group(row)]++
+			name := m.group(row)
+			if m.groups[name] == nil {
+				m.groups[name] = &tally{}
+			}
+			m.groups[name].add(m.whose)
 			return nil
 		})
 		if err != nil {
@@ -134,10 +145,11 @@ func (m *maker) group(row []cell) string {
 func (m *maker) smallest() (int64, error) {
 	k, least := int64(m.spec.KAnonymity.K), int64(0)
 	small := 0
-	for _, n := range m.groups {
+	for _, g := range m.groups {
+		n := g.size(m.subject >= 0)
 		if n < k {
 			small++
-			m.left += n
+			m.left += g.rows
 			continue
 		}
 		if least == 0 || n < least {
@@ -145,9 +157,9 @@ func (m *maker) smallest() (int64, error) {
 		}
 	}
 	if small > 0 && m.spec.KAnonymity.SmallGroups != "drop" {
-		return 0, refuse("k-anonymity: %d of %d groups of %q have fewer than %d rows "+
+		return 0, refuse("k-anonymity: %d of %d groups of %q have fewer than %d %s "+
 			"(small_groups: drop would leave out %d rows)",
-			small, len(m.groups), m.spec.KAnonymity.Columns, k, m.left)
+			small, len(m.groups), m.spec.KAnonymity.Columns, k, unit(m.subject >= 0), m.left)
 	}
 	return least, nil
 }
@@ -158,7 +170,7 @@ func (m *maker) rewrite(in input) error {
 	var w writer
 	shown := make([]cell, len(m.kept))
 	err := m.each(in, func(row []cell, r reader) (err error) {
-		if m.spec.KAnonymity != nil && m.groups[m.group(row)] < int64(m.spec.KAnonymity.K) {
+		if a := m.spec.KAnonymity; a != nil && m.groups[m.group(row)].size(m.subject >= 0) < int64(a.K) {
 			return nil
 		}
 		if w == nil {
@@ -174,7 +186,7 @@ func (m *maker) rewrite(in input) error {
 			}
 		}
 		m.rows++
-		m.taken.add(in.SHA256, m.at)
+		m.taken.add(in, m.at, m.whose)
 		return w.write(shown)
 	})
 	if w != nil {
@@ -246,8 +258,10 @@ func (m *maker) each(in input, do func(row []cell, r reader) error) error {
 		}
 		if err == nil {
 			copy(all, row)
-			m.at = n - 1
-			yes := m.subject < 0 || !m.without[m.key.subject(m.dataset.ID, all[m.subject])]
+			if m.at = n - 1; m.subject >= 0 {
+				m.whose = m.key.subject(m.dataset.ID, all[m.subject])
+			}
+			yes := m.subject < 0 || !m.without[m.whose]
 			if yes && m.keep != nil {
 				yes, err = m.keep.keep(all)
 			}

@@ -25,7 +25,7 @@ import (
 //	versions/claims@2025-q3.json      the files of a version, as first seen
 //	built/<digest>/manifest.json      a slice, by the digest of its manifest
 //	built/<digest>/data/…             its files, if they were made and not found
-//	built/<digest>/rows               which rows it has, if they were made
+//	built/<digest>/rows               which rows it has and whose, if they were made
 //	current/claims@adults.json        which of them a name means now
 //	withdrawn/claims.json             who withdrew, by keyed hash
 //	held/claims/<digest>/…            what a legal hold kept from a withdrawal; never served
@@ -42,6 +42,8 @@ type Built struct {
 	Manifest residency.Manifest
 	Root     fs.FS // its files, which nothing leads out of
 	LeftOut  int64 // rows left out for small groups; only after Build
+
+	beside map[string]string // what it was compared with, if it was just made
 }
 
 // current is what a slice's name means.
@@ -49,6 +51,9 @@ type current struct {
 	Slice    string `json:"slice"`
 	Spec     string `json:"spec"` // digest of what was asked for
 	Manifest string `json:"manifest"`
+	// Nth counts the builds of a dataset; 0 is from before slices were compared.
+	Nth    uint64            `json:"nth,omitempty"`
+	Beside map[string]string `json:"beside,omitempty"` // manifests it was compared with, by slice
 }
 
 // seen is a version as it was first seen.
@@ -199,7 +204,11 @@ func (s *Store) build(d residency.Dataset, spec residency.SliceSpec) (Built, err
 	if err != nil {
 		return Built{}, err
 	}
-	record, err := json.Marshal(current{spec.Name, spoken, b.Manifest.Digest()})
+	nth, err := s.builds(d)
+	if err != nil {
+		return Built{}, err
+	}
+	record, err := json.Marshal(current{spec.Name, spoken, b.Manifest.Digest(), nth + 1, b.beside})
 	if err != nil {
 		return Built{}, err
 	}

@@ -27,9 +27,10 @@ type Recalled struct {
 	Kept          bool   // what it was is kept, under a legal hold, where nothing is served from
 }
 
-// subject is the keyed hash of whose row it is; nobody's is none.
+// subject is the keyed hash of whose row it is; that of nobody, or of an empty
+// name, is none.
 func (k Key) subject(dataset string, c cell) string {
-	if c.null {
+	if c.null || c.canonical() == "" {
 		return ""
 	}
 	return hex.EncodeToString(k.mac("subject", dataset, c.canonical()))
@@ -60,10 +61,6 @@ func (s *Store) allowed(d residency.Dataset, spec residency.SliceSpec) ([]string
 
 // leaveOut leaves rows of these subjects out.
 func (m *maker) leaveOut(subjects []string) {
-	if len(subjects) == 0 {
-		return
-	}
-	m.subject = slices.IndexFunc(m.file, func(c residency.Column) bool { return c.Name == m.dataset.Table.Subject })
 	m.without = map[string]bool{}
 	for _, s := range subjects {
 		m.without[s] = true
