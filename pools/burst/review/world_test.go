@@ -10,6 +10,7 @@ import (
 	"github.com/burstctl/burstctl/policy"
 	"github.com/burstctl/burstctl/pools"
 	"github.com/burstctl/burstctl/pools/burst"
+	"github.com/burstctl/burstctl/pools/burst/glass"
 	"github.com/burstctl/burstctl/pools/burst/review"
 	"github.com/burstctl/burstctl/residency"
 	"github.com/burstctl/burstctl/residency/audit"
@@ -104,6 +105,9 @@ func fold(t testing.TB, steps ...step) *review.Review {
 			at = at.Add(time.Second)
 		}
 		e := audit.Entry{V: 1, Code: "0500", Kind: s.house, At: at, Actor: "controller", Body: json.RawMessage(s.text)}
+		if code, ok := glass.Codes[s.house]; ok {
+			e.Code = code
+		}
 		if s.body != nil {
 			b, err := json.Marshal(s.body)
 			if err != nil {
