@@ -136,15 +136,24 @@ func glassApprove() *cobra.Command {
 
 func glassShow() *cobra.Command {
 	var k caller
+	var sealed bool
 	c := &cobra.Command{Use: "show ID", Short: "Print an exception and what became of it", Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			_, x, err := k.exception(c, args[0])
 			if err != nil {
 				return err
 			}
-			return printGlass(c, x)
+			if !sealed {
+				return printGlass(c, x)
+			}
+			if x.Sealed == "" {
+				return frame.Wrap(frame.SealUnproven, fmt.Errorf("show exception %s: fewer than two approvers signed it", x.ID), "")
+			}
+			_, err = io.WriteString(c.OutOrStdout(), x.Sealed)
+			return err
 		}}
 	k.flags(c)
+	c.Flags().BoolVar(&sealed, "sealed", false, "print only what was signed, with its signatures, for a file")
 	return c
 }
 

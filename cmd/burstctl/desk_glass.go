@@ -17,6 +17,11 @@ func (d desk) exceptions() []control.ExceptionInfo {
 		for _, a := range x.Counted() {
 			i.Approved = append(i.Approved, a.Key)
 		}
+		if sealed, err := x.Sealed(d.engine.Approvers); err == nil {
+			if _, err := d.engine.Approvers.Open(sealed); err == nil {
+				i.Sealed = string(sealed)
+			}
+		}
 		all = append(all, i)
 	}
 	return all

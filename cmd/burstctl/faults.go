@@ -37,6 +37,8 @@ var faults = []fault{
 	{pools.ErrEnded, frame.NodeLost},
 	{cloud.ErrBudget, frame.OverBudget},
 	{perform.ErrBudgetAlert, frame.BudgetAlert},
+	{perform.ErrNoLift, frame.ResidencyDenied}, // before ErrGlass, which it is as well
+	{perform.ErrGlass, frame.GlassRefused},
 	{perform.ErrStillGood, frame.ProbeAccepted},
 	{syscall.EWOULDBLOCK, frame.StateLocked},
 	{syscall.EADDRINUSE, frame.PortTaken},

@@ -19,25 +19,32 @@ import (
 
 // explained is the answer of residency explain.
 type explained struct {
-	Request review.Case `json:"request"`
+	Request   review.Case `json:"request"`
+	Exception *excepting  `json:"exception,omitempty"` // the question was asked with it
 	residency.Explanation
 }
 
 func residencyExplain() *cobra.Command {
 	var l law
 	var q review.Case
+	var x exempt
 	c := &cobra.Command{
 		Use:   "explain [REQUEST.yaml]",
 		Short: "Answer one request and say why, and what would be permitted instead; exit 3 if refused",
 		Long: "Explain asks the rules one question, from a file in the form of a test case or from flags (a flag wins).\n" +
 			"It says every rule that decided, the facts it looked at, the facts that are missing, and the nearest\n" +
 			"things that would be permitted: another place, another slice of the dataset, another purpose, a stronger\n" +
-			"proof. At L0, the default, the question is whether a node may be created; from L1 on, whether it may read.",
+			"proof. At L0, the default, the question is whether a node may be created; from L1 on, whether it may read.\n" +
+			exempted,
 		Example: "  burstctl residency explain --catalogue configs/catalogue.yaml --slice claims/2025-q3 \\\n" +
 			"    --purpose model-training --at aws/us-east-1 --level L2",
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			f, err := requestOf(args, q)
+			with, err := x.open()
+			if err != nil {
+				return err
+			}
+			f, err := requestOf(args, q, with.request())
 			if err != nil {
 				return err
 			}
@@ -49,7 +56,7 @@ func residencyExplain() *cobra.Command {
 			if err != nil {
 				return frame.Wrap(frame.SliceMissing, fmt.Errorf("explain request: %w", err), "")
 			}
-			e := explained{f.Defaults, r.Explain(t, catalogue, s)}
+			e := explained{f.Defaults, with, with.rules(r).Explain(t, catalogue, s)}
 			if err = e.cuts(l.catalogue); err != nil {
 				return err
 			}
@@ -62,6 +69,13 @@ func residencyExplain() *cobra.Command {
 		},
 	}
 	l.flags(c)
+	x.flags(c)
+	questionFlags(c, &q)
+	return c
+}
+
+// questionFlags adds flags that ask one question.
+func questionFlags(c *cobra.Command, q *review.Case) {
 	for name, f := range map[string]struct {
 		to  *string
 		use string
@@ -73,7 +87,6 @@ func residencyExplain() *cobra.Command {
 	} {
 		c.Flags().StringVar(f.to, name, "", f.use)
 	}
-	return c
 }
 
 // cuts says of each slice among the alternatives what it leaves out.
@@ -105,8 +118,8 @@ type request struct {
 }
 
 // requestOf reads the request of the file and flags, as the defaults of a file
-// of cases.
-func requestOf(args []string, flags review.Case) (review.File, error) {
+// of cases. What neither says is as in base.
+func requestOf(args []string, flags, base review.Case) (review.File, error) {
 	var q request
 	if len(args) > 0 {
 		b, err := os.ReadFile(args[0])
@@ -117,10 +130,10 @@ func requestOf(args []string, flags review.Case) (review.File, error) {
 			return review.File{}, frame.Wrap(frame.BadConfig, yamlError("request", args[0], err), "")
 		}
 	}
-	for _, f := range []struct{ to, from *string }{{&q.Slice, &flags.Slice}, {&q.Purpose, &flags.Purpose},
-		{&q.Team, &flags.Team}, {&q.Site, &flags.Site}, {&q.At, &flags.At}, {&q.Level, &flags.Level},
-		{&q.Trust, &flags.Trust}} {
-		*f.to = cmp.Or(*f.from, *f.to)
+	for _, f := range []struct{ to, from, base *string }{{&q.Slice, &flags.Slice, &base.Slice},
+		{&q.Purpose, &flags.Purpose, &base.Purpose}, {&q.Team, &flags.Team, &base.Team}, {&q.Site, &flags.Site, &base.Site},
+		{&q.At, &flags.At, &base.At}, {&q.Level, &flags.Level, &base.Level}, {&q.Trust, &flags.Trust, &base.Trust}} {
+		*f.to = cmp.Or(*f.from, *f.to, *f.base)
 	}
 	q.Team, q.Site = cmp.Or(q.Team, "team"), cmp.Or(q.Site, "site")
 	return review.File{Defaults: q.Case, Slices: q.Slices}, nil
@@ -153,6 +166,11 @@ func (e explained) print(w io.Writer) error {
 			}
 		}
 	}
+	if e.Verdict.Exception != nil {
+		for _, rule := range e.Verdict.Exception.Aside {
+			tell("set aside is", []residency.Reason{{Rule: rule}})
+		}
+	}
 	if e.Verdict.Allowed {
 		tell("permitted by", e.Decided)
 	} else {
@@ -170,6 +188,9 @@ func (e explained) print(w io.Writer) error {
 	}
 	if !e.Verdict.Allowed && len(e.Alternatives) == 0 {
 		fmt.Fprintln(&b, "\nnothing near it would be permitted")
+	}
+	for _, line := range e.Exception.lines(e.Verdict) {
+		fmt.Fprintln(&b, line)
 	}
 	for line := range strings.Lines(b.String()) {
 		if _, err := fmt.Fprintln(w, frame.Clean(strings.TrimSuffix(line, "\n"))); err != nil {

@@ -12,8 +12,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/burstctl/burstctl/configs/frame"
+	"github.com/burstctl/burstctl/configs/keys"
 	"github.com/burstctl/burstctl/policy"
 	"github.com/burstctl/burstctl/pools/burst"
+	"github.com/burstctl/burstctl/pools/burst/glass"
 	"github.com/burstctl/burstctl/residency"
 	"github.com/burstctl/burstctl/residency/audit"
 	"github.com/burstctl/burstctl/residency/review"
@@ -21,7 +23,7 @@ import (
 
 func residencyReplay() *cobra.Command {
 	var l law
-	var withdraw []string
+	var withdraw, approvers []string
 	var at string
 	c := &cobra.Command{
 		Use:   "replay LOG",
@@ -30,6 +32,7 @@ func residencyReplay() *cobra.Command {
 			"that are named, as they stood on the day of the decision, and lists the answers that flip. --withdraw takes\n" +
 			"a group, or one country of it, out of the table first: what if the adequacy decision fell? Grants that are\n" +
 			"still live and would not be permitted any more are listed to be recalled; \"burstctl revoke\" ends one.\n" +
+			"A decision that rests on an exception is asked with it, where its approvers' keys are named.\n" +
 			"It proves nothing about the log itself: \"burstctl audit verify\" does.",
 		Example: "  burstctl residency replay LOG --rules rules --catalogue catalogue.yaml --withdraw adequacy:US-DPF",
 		Args:    cobra.ExactArgs(1),
@@ -45,21 +48,22 @@ func residencyReplay() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			for _, w := range withdraw {
-				group, country, _ := strings.Cut(strings.TrimPrefix(w, "adequacy:"), "/")
-				if t, err = t.Without(group, country); err != nil {
-					return frame.Wrap(frame.BadPlaces, err, "name a group of the table, or GROUP/COUNTRY")
-				}
+			if t, err = without(t, withdraw); err != nil {
+				return err
 			}
 			leaves, err := readLog(c.Context(), args[0])
 			if err != nil {
 				return err
 			}
-			past, err := decisions(leaves, catalogue)
+			known, err := keys.Approvers(approvers...)
+			if err != nil {
+				return frame.Wrap(frame.KeyMissing, err, "")
+			}
+			past, except, err := decisions(leaves, catalogue, known)
 			if err != nil {
 				return frame.Wrap(frame.LogUnverified, err, "")
 			}
-			v := review.Replay(review.Law{Rules: r, Places: t}, past, now)
+			v := review.Replay(review.Law{Rules: r, Places: t, Except: except}, past, now)
 			if err := frame.Print(c.OutOrStdout(), frame.FormatOf(c), "Replay", v,
 				func(w io.Writer) error { return printReplay(w, v) }); err != nil || len(v.Recall) == 0 {
 				return err
@@ -72,8 +76,20 @@ func residencyReplay() *cobra.Command {
 	l.flags(c)
 	c.Flags().StringArrayVar(&withdraw, "withdraw", nil,
 		"group to take out of the table first, or GROUP/COUNTRY; repeatable")
+	c.Flags().StringSliceVar(&approvers, "approver", nil, "verifier key of an approver of exceptions; repeat for more")
 	c.Flags().StringVar(&at, "at", "", "the time at which a grant counts as live (default: now)")
 	return c
+}
+
+// without takes groups, or single countries of them, out of a table.
+func without(t *residency.Table, withdraw []string) (_ *residency.Table, err error) {
+	for _, w := range withdraw {
+		group, country, _ := strings.Cut(strings.TrimPrefix(w, "adequacy:"), "/")
+		if t, err = t.Without(group, country); err != nil {
+			return nil, frame.Wrap(frame.BadPlaces, err, "name a group of the table, or GROUP/COUNTRY")
+		}
+	}
+	return t, nil
 }
 
 // past folds the entries of a log into the decisions of its bursts.
@@ -83,13 +99,18 @@ type past struct {
 	placed    map[string]burst.PlacedAt
 	slices    map[string]residency.Slice // as a grant of the burst knew it
 	excepted  map[string]string          // exception that the next decision of a burst rests on
+	book      glass.Book                 // exceptions
+	approvers residency.Approvers        // whose keys are known; none leaves what rests on an exception unknown
 	found     []review.Past
 }
 
 // decisions lists every decision of a log that can be asked again, and those
-// that cannot.
-func decisions(leaves []audit.Leaf, catalogue *residency.Catalogue) ([]review.Past, error) {
-	p := past{catalogue: catalogue, requests: map[string]policy.Request{}, placed: map[string]burst.PlacedAt{},
+// that cannot, with the log's exceptions.
+func decisions(leaves []audit.Leaf, catalogue *residency.Catalogue, approvers residency.Approvers) (
+	[]review.Past, func(string, time.Time) (residency.Exception, bool), error,
+) {
+	p := past{catalogue: catalogue, approvers: approvers, requests: map[string]policy.Request{},
+		placed: map[string]burst.PlacedAt{},
 		slices: map[string]residency.Slice{}, excepted: map[string]string{}}
 	for _, leaf := range leaves { // a grant knows its slice better than today's catalogue
 		if leaf.Entry.Kind == "cleared" {
@@ -99,11 +120,29 @@ func decisions(leaves []audit.Leaf, catalogue *residency.Catalogue) ([]review.Pa
 		}
 	}
 	for _, leaf := range leaves {
-		if err := p.add(leaf); err != nil {
-			return nil, fmt.Errorf("read entry %d: %w", leaf.Index, err)
+		err := p.book.Add(leaf)
+		if err == nil {
+			err = p.add(leaf)
+		}
+		if err != nil {
+			return nil, nil, fmt.Errorf("read entry %d: %w", leaf.Index, err)
 		}
 	}
-	return p.found, nil
+	return p.found, p.except, nil
+}
+
+// except opens the exception of this id if it is in force at this time.
+func (p *past) except(id string, at time.Time) (residency.Exception, bool) {
+	l, err := p.book.Find(id)
+	if err != nil {
+		return residency.Exception{}, false
+	}
+	sealed, err := l.Sealed(p.approvers)
+	if err != nil {
+		return residency.Exception{}, false
+	}
+	x, err := p.approvers.Open(sealed)
+	return x, err == nil && x.Valid(at) && at.Before(l.Over())
 }
 
 // granted is what a sealed grant says of the question it answers.
@@ -151,7 +190,7 @@ func (p *past) add(leaf audit.Leaf) error {
 	case *burst.Decided:
 		for _, c := range b.Decision.Candidates {
 			one.Supposed.At, one.Allowed = c.Offer.At, c.Strike == nil || c.Strike.Kind != "residency"
-			p.found = append(p.found, p.without(one))
+			p.found = append(p.found, p.under(one))
 		}
 		delete(p.excepted, e.Burst)
 	case *burst.Denied:
@@ -165,7 +204,7 @@ func (p *past) add(leaf audit.Leaf) error {
 		}
 		one.Supposed = residency.Supposed{Ask: g.Ask, At: g.Place.Address, Level: g.Level, Trust: g.Trust}
 		one.Allowed, one.Grant, one.Expires, one.Unknown = true, b.Grant, b.Expires, ""
-		p.found = append(p.found, p.without(one))
+		p.found = append(p.found, p.under(one))
 	case *burst.Unmounted, *burst.Revoked, *burst.Gone, *burst.Over:
 		for i := range p.found {
 			p.found[i].Ended = p.found[i].Ended || p.found[i].Claim == e.Burst
@@ -174,11 +213,16 @@ func (p *past) add(leaf audit.Leaf) error {
 	return nil
 }
 
-// without keeps an answer from being asked again that rests on an exception:
-// the rules alone would not repeat it, and it ends within hours.
-func (p *past) without(one review.Past) review.Past {
-	if id := p.excepted[one.Claim]; id != "" && one.Allowed {
-		one.Unknown = "it rests on exception " + id
+// under says which exception an answer rests on. One that does not open is not
+// asked again: the rules alone would not repeat it.
+func (p *past) under(one review.Past) review.Past {
+	id := p.excepted[one.Claim]
+	if id == "" || !one.Allowed {
+		return one
+	}
+	one.Exception = id
+	if _, ok := p.except(id, one.At); !ok {
+		one.Unknown = "it rests on exception " + id + ", which two approvers whose keys are named have not signed"
 	}
 	return one
 }

@@ -66,6 +66,7 @@ const (
 	VaultRefused    Code = "BRS-4006"
 	RequestForged   Code = "BRS-4007"
 	ReleaseRefused  Code = "BRS-4008"
+	GlassRefused    Code = "BRS-4009"
 	BucketDenied    Code = "BRS-4010"
 	NoOffer         Code = "BRS-5001"
 	NoCapacity      Code = "BRS-5002"
@@ -80,6 +81,7 @@ const (
 	WitnessRefused  Code = "BRS-7003"
 	TrustMissing    Code = "BRS-7004"
 	DocumentRefused Code = "BRS-7005"
+	SealUnproven    Code = "BRS-7006"
 	PlanForged      Code = "BRS-7010"
 	Usage           Code = "BRS-9001"
 )

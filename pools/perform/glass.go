@@ -16,6 +16,10 @@ import (
 // this way. Nothing was entered.
 var ErrGlass = errors.New("the exception stays as it is")
 
+// ErrNoLift: an exception was asked for of data or of a rule that none reaches.
+// It is an [ErrGlass] as well.
+var ErrNoLift = errors.New("no exception lifts that")
+
 // RequestException enters that somebody asks for an exception. One that could
 // lift nothing under the law in force is refused at once.
 func (e *Engine) RequestException(actor, text string) error {
@@ -39,7 +43,7 @@ func (law InForce) mayLift(text string, at time.Time) error {
 		return err
 	}
 	if slice.Class >= residency.SiteOnly {
-		return fmt.Errorf("ask for exception %s: %s is %v, and no exception lifts that", t.ID, t.Slice, slice.Class)
+		return fmt.Errorf("ask for exception %s: %s is %v, and %w", t.ID, t.Slice, slice.Class, ErrNoLift)
 	}
 	places := law.Places.At(at)
 	for _, a := range t.Places {
@@ -56,7 +60,7 @@ func (law InForce) mayLift(text string, at time.Time) error {
 		case !ok:
 			return fmt.Errorf("ask for exception %s: no rule in force has the id %s", t.ID, id)
 		case rule.Lift == "":
-			return fmt.Errorf("ask for exception %s: rule %s has no @lift, so nothing sets it aside", t.ID, id)
+			return fmt.Errorf("ask for exception %s: rule %s has no @lift: %w", t.ID, id, ErrNoLift)
 		}
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/burstctl/burstctl/residency"
 )
@@ -44,6 +45,10 @@ type Law struct {
 	Rules     *residency.Rules
 	Places    *residency.Table
 	Catalogue *residency.Catalogue
+
+	// Except opens the exception of this id if it is in force at this time, for
+	// [Replay]; nil knows none.
+	Except func(id string, at time.Time) (residency.Exception, bool)
 }
 
 // Compare asks both laws everything: each slice of either catalogue for each

@@ -17,6 +17,8 @@ type Past struct {
 	Expires  time.Time          `json:"expires,omitzero"`  // of the grant
 	Ended    bool               `json:"ended,omitempty"`   // the log says that the grant is over
 	Unknown  string             `json:"unknown,omitempty"` // why it cannot be asked again
+
+	Exception string `json:"exception,omitempty"` // its answer rests on the one of this id
 }
 
 // Again is a past decision with the answer it would get.
@@ -63,8 +65,14 @@ func Replay(law Law, past []Past, now time.Time) Replayed {
 	return r
 }
 
-// again asks one decision on a day.
+// again asks one decision on a day, with no other exception than the one it
+// rests on.
 func (l Law) again(p Past, day time.Time) Again {
+	if p.Exception != "" && l.Except != nil {
+		if x, ok := l.Except(p.Exception, day); ok {
+			l.Rules = l.Rules.With(day, x)
+		}
+	}
 	v := l.Rules.Suppose(l.Places.At(day), p.Supposed)
 	a := Again{Past: p, Now: v.Allowed, Rules: []string{}, Why: v.Why}
 	for _, rule := range v.Rules {

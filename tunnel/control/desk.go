@@ -60,6 +60,7 @@ type ExceptionInfo struct {
 	By       string   `json:"by"`       // who asked for it
 	Approved []string `json:"approved"` // names of the keys that signed it
 	Uses     int      `json:"uses"`
+	Sealed   string   `json:"sealed,omitempty"` // the text as two approvers signed it; "" before
 }
 
 // Status is what a person may see of the controller.
