@@ -255,14 +255,20 @@ const (
 	sweepGrace = time.Minute
 )
 
-// lost stops bursts whose node was missing from two listings in a row.
+// lost stops bursts whose node was missing from two listings in a row. A node
+// that was never listed, nor has proved itself, may just not be listed yet: no
+// cloud promises that it is at once. Its boot deadline ends it.
 func (d *daemon) lost(ctx context.Context, states []burst.State, listed map[string]bool, missed map[string]int) {
 	for _, s := range states {
 		if s.Node == nil || !s.Live() || s.Stopped != nil {
 			continue
 		}
+		_, seen := missed[s.Node.ID]
 		if listed[s.Node.ID] {
-			delete(missed, s.Node.ID)
+			missed[s.Node.ID] = 0
+			continue
+		}
+		if !seen && s.Place == nil {
 			continue
 		}
 		if missed[s.Node.ID]++; missed[s.Node.ID] >= 2 {

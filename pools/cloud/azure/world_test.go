@@ -107,21 +107,6 @@ func (w *world) left(kinds ...string) {
 	}
 }
 
-// alive counts the machines of ours that were there at once, at most.
-func alive(c *azuretest.Cloud) (most int) {
-	all := c.Machines()
-	for _, a := range all {
-		n := 0
-		for _, b := range all {
-			if !b.Made.After(a.Made) && (b.Ended.IsZero() || b.Ended.After(a.Made)) {
-				n++
-			}
-		}
-		most = max(most, n)
-	}
-	return most
-}
-
 // spot makes the offer of a launch one of the spot market.
 func spot(l pools.Launch) pools.Launch {
 	l.Offer.Market = policy.Spot
