@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -257,16 +258,17 @@ func node(s burst.State) string { return "node:" + account(s.Claim, s.Attempt) }
 // bearer finds the burst a credential was issued for. A credential that was
 // revoked is refused; the refusal is the probe that teardown waits for.
 func (e *Engine) bearer(grant, serial string) (*life, burst.State, error) {
-	for _, s := range e.Bursts() {
+	claim := grant[:max(strings.LastIndexByte(grant, '.'), 0)] // see grantID
+	if l, err := e.find(claim); err == nil {
+		s := l.now()
 		i := slices.IndexFunc(s.Serials, func(c burst.Serial) bool { return c.Number == serial })
-		if s.Grant == nil || s.Grant.ID != grant || i < 0 {
-			continue
+		switch {
+		case s.Grant == nil || s.Grant.ID != grant || i < 0:
+		case s.Serials[i].Revoked:
+			return l, s, e.refuse(l, s, serial)
+		default:
+			return l, s, nil
 		}
-		l, err := e.find(s.Claim)
-		if err != nil || !s.Serials[i].Revoked {
-			return l, s, err
-		}
-		return l, s, e.refuse(l, s, serial)
 	}
 	return nil, burst.State{}, fmt.Errorf("credential %s: %w", serial, ErrRefused)
 }

@@ -69,7 +69,7 @@ func (h *House) config(log *audit.Log, l *life, ca *issuer.CA) perform.Config {
 		ledger = h.Ledger(ledger)
 	}
 	return perform.Config{
-		Log: log, Fleet: fleet{h, l, cloud.Fleet{"aws": h.Cloud, "azure": h.Cloud}}, Issuer: &signer{h, ca},
+		Log: log, Fleet: fleet{h, l, h.drivers()}, Issuer: &signer{h, ca},
 		Ledger:    ledger,
 		Verifiers: map[string]residency.Verifier{local.Kind: local.New(h.provider.Public().(ed25519.PublicKey))},
 		Grants:    h.grants, GrantsKey: h.grantsV, Approvers: h.Approvers, InForce: h.Law, Offers: h.offers(),
@@ -77,6 +77,15 @@ func (h *House) config(log *audit.Log, l *life, ca *issuer.CA) perform.Config {
 		MaxPrice: map[string]policy.Money{"": h.MaxPrice},
 		Logger:   h.Logger, Observe: func(leaf audit.Leaf) { h.observe(l, leaf) },
 	}
+}
+
+// drivers are those of the providers that sell anything; all are the one cloud.
+func (h *House) drivers() cloud.Fleet {
+	f := cloud.Fleet{"aws": h.Cloud}
+	for _, o := range h.Offerings {
+		f[o.Offer.At.Provider] = h.Cloud
+	}
+	return f
 }
 
 func (h *House) offers() []policy.Offer {

@@ -58,6 +58,7 @@ const (
 // Offerings nothing can be had.
 type Options struct {
 	Offerings []sim.Offering
+	Bucket    sim.Bucket   // of each verb of the cloud
 	Budget    policy.Money // of Team
 	Alerts    []int        // percent of it
 	MaxPrice  policy.Money // of a machine per hour; unknown is no bound
@@ -127,7 +128,8 @@ func New(t testing.TB, o Options) *House {
 	_, priv, err := ed25519.GenerateKey(rand.Reader)
 	h.must(err)
 	h.provider = priv
-	h.Cloud = sim.New(sim.Options{Offerings: o.Offerings, Boot: h.Boot, DeleteDelay: 5 * time.Second, Key: priv})
+	h.Cloud = sim.New(sim.Options{Offerings: o.Offerings, Boot: h.Boot, DeleteDelay: 5 * time.Second, Key: priv,
+		Bucket: o.Bucket})
 	h.keys()
 	return h
 }

@@ -69,7 +69,7 @@ func (h *House) Nodes(ctx context.Context, manners func() Manners) {
 
 // live looks once a second what there is to do, as long as the machine is there.
 func (n *node) live(ctx context.Context, manners func() Manners) {
-	for ctx.Err() == nil && n.house.alive(n.made.ID) {
+	for ctx.Err() == nil && n.house.Cloud.Alive(n.made.ID) {
 		if e, err := n.house.Engine(); err == nil {
 			if err := n.tick(ctx, e, manners()); err != nil {
 				n.house.Logger.DebugContext(ctx, "node", "id", n.made.ID, "error", err.Error())
@@ -77,16 +77,6 @@ func (n *node) live(ctx context.Context, manners func() Manners) {
 		}
 		Sleep(ctx, time.Second)
 	}
-}
-
-// alive reports whether the cloud has the machine.
-func (h *House) alive(id string) bool {
-	for _, i := range h.Cloud.Inventory() {
-		if i.Node.ID == id {
-			return i.Ended.IsZero()
-		}
-	}
-	return false
 }
 
 // tick does the next thing.

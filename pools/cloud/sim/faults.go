@@ -24,6 +24,7 @@ type Faults struct {
 	Dark         []string // regions, as "aws/eu-central-1", in which no call works
 	StuckDeletes bool     // deletes are heard and nothing ends
 	Protected    bool     // deletes are refused: the nodes are protected
+	Storm        Storm    // calls that go wrong by chance
 	// ProveAt moves nodes launched at a place to another one: their identity
 	// documents name that, while the control plane goes on naming the first.
 	ProveAt map[residency.Address]residency.Address
@@ -78,18 +79,16 @@ func (c *Cloud) Vanish(id string) error {
 // once, ever. More than 1 breaks invariant I4.
 func (c *Cloud) MostAlive(claim string) int {
 	most := 0
-	all := c.Inventory()
+	all := slices.DeleteFunc(c.Inventory(), func(i Instance) bool { return i.Node.Claim != claim })
 	for _, i := range all {
 		alive := 0
 		for _, j := range all {
 			started := !j.Node.Launched.After(i.Node.Launched)
-			if j.Node.Claim == claim && started && (j.Ended.IsZero() || j.Ended.After(i.Node.Launched)) {
+			if started && (j.Ended.IsZero() || j.Ended.After(i.Node.Launched)) {
 				alive++
 			}
 		}
-		if i.Node.Claim == claim {
-			most = max(most, alive)
-		}
+		most = max(most, alive)
 	}
 	return most
 }

@@ -49,6 +49,7 @@ type Options struct {
 	ListLag     time.Duration // how long a new node is missing from listings
 	DeleteDelay time.Duration // from a delete that is heard to gone
 	Latency     time.Duration // from the effect of a call to its answer
+	Bucket      Bucket        // of each verb
 	// Key signs identity documents. Without one there is no evidence.
 	Key ed25519.PrivateKey
 	// Reach is the address of a node. Nil makes one up that nobody answers.
@@ -62,6 +63,9 @@ type Cloud struct {
 	faults Faults
 	nodes  []*Instance // in order of launch
 	calls  []Call
+	counts map[string]int   // see [Cloud.Counts]
+	tries  map[string]int   // rolls of the storm, by fault and whom it concerns
+	levels map[string]level // of the bucket, by verb
 }
 
 var _ pools.Driver = (*Cloud)(nil)
@@ -124,16 +128,19 @@ func (c *Cloud) launch(l pools.Launch) (node pools.Node, lost bool, err error) {
 	if c.faults.dark(l.Offer.At) || take(&c.faults.FailLaunches) {
 		return pools.Node{}, false, errUnavailable
 	}
+	if err := c.throttled("launch", l.Claim, call.At); err != nil {
+		return pools.Node{}, false, err
+	}
 	if i := c.find(func(i *Instance) bool { return i.Node.Claim == l.Claim && i.Node.Attempt == l.Attempt }); i != nil {
 		node, err = again(i, l.Token())
-		return node, take(&c.faults.LoseLaunches), err
+		return node, c.loses(&c.faults.LoseLaunches, "launch", l.Claim), err
 	}
 	offer, err := c.sell(l, call.At)
 	if err != nil {
 		return pools.Node{}, false, err
 	}
 	call.Made = true
-	return c.make(l, offer, call.At), take(&c.faults.LoseLaunches), nil
+	return c.make(l, offer, call.At), c.loses(&c.faults.LoseLaunches, "launch", l.Claim), nil
 }
 
 // again answers a second launch of an attempt that has its node.
@@ -168,7 +175,8 @@ func (c *Cloud) sell(l pools.Launch, now time.Time) (policy.Offer, error) {
 	switch {
 	case c.faults.NoQuota || c.o.Quota > 0 && alive >= c.o.Quota:
 		return policy.Offer{}, fmt.Errorf("%d nodes are alive: %w", alive, pools.ErrQuota)
-	case same >= c.o.Offerings[at].Capacity || slices.Contains(c.faults.NoCapacity, l.Offer.Key()):
+	case same >= c.o.Offerings[at].Capacity || slices.Contains(c.faults.NoCapacity, l.Offer.Key()) ||
+		c.hit(c.faults.Storm.NoCapacity, "launch without capacity", l.Claim):
 		return policy.Offer{}, fmt.Errorf("%s: %w", l.Offer.Key(), pools.ErrCapacity)
 	}
 	return c.o.Offerings[at].Offer, nil
@@ -218,6 +226,9 @@ func (c *Cloud) list() ([]pools.Node, error) {
 	if take(&c.faults.FailLists) || len(c.faults.Dark) > 0 {
 		return nil, errUnavailable
 	}
+	if err := c.throttled("list", "", now); err != nil {
+		return nil, err
+	}
 	var nodes []pools.Node
 	for _, i := range c.nodes {
 		if i.Ended.IsZero() && !now.Before(i.Node.Launched.Add(c.o.ListLag)) {
@@ -250,6 +261,9 @@ func (c *Cloud) delete(id string) (lost bool, err error) {
 	defer func() {
 		c.calls = append(c.calls, Call{At: now, Verb: "delete", Node: id, Err: told(err, lost)})
 	}()
+	if err := c.throttled("delete", id, now); err != nil {
+		return false, err
+	}
 	i := c.find(func(i *Instance) bool { return i.Node.ID == id })
 	switch {
 	case i == nil:
@@ -266,7 +280,7 @@ func (c *Cloud) delete(id string) (lost bool, err error) {
 	}
 	i.Node.State = pools.Stopping
 	c.now()
-	return take(&c.faults.LoseDeletes), nil
+	return c.loses(&c.faults.LoseDeletes, "delete", id), nil
 }
 
 // Inventory is every node there ever was, in order of launch.
