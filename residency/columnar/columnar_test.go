@@ -23,7 +23,7 @@ func TestASliceHasTheColumnsAndRowsThatWereAskedFor(t *testing.T) {
 			t.Errorf("%q, of a dropped column or row, is in the slice", gone)
 		}
 	}
-	rows, err := csv.NewReader(mustOpen(t, b, "part-0.csv")).ReadAll()
+	rows, err := csv.NewReader(mustOpen(t, b, "part-00000.csv")).ReadAll()
 	if err != nil || !slices.Equal(rows[0], []string{"member", "age_band", "region", "stay_days", "amount"}) {
 		t.Fatalf("header %q, error %v", rows[0], err)
 	}
@@ -38,6 +38,25 @@ func TestASliceHasTheColumnsAndRowsThatWereAskedFor(t *testing.T) {
 	back, err := residency.DecodeManifest(mustEncode(t, m))
 	if err != nil || back.Digest() != m.Digest() {
 		t.Errorf("decoded %s, was %s: %v", back.Digest(), m.Digest(), err)
+	}
+}
+
+// A source may be a file a person: neither its name nor its number gets out.
+func TestAFileOfTheSliceIsNotNamedAsItsSource(t *testing.T) {
+	w := newWorld(t)
+	w.put(t, "claims/2025-q3/a-canary-who-is-left-out.csv", strings.ReplaceAll(w.rows(200, 20), "north", "hidden"))
+	w.put(t, "claims/2025-q3/canary-member-000120.csv", w.rows(120, 60))
+	w.spec.Rows += " && amount < 1200.0"
+	b := w.must(t)
+	var names []string
+	for _, f := range b.Manifest.Files {
+		names = append(names, f.Name)
+	}
+	if !slices.Equal(names, []string{"part-00000.csv", "part-00001.csv", "part-00002.csv"}) {
+		t.Errorf("its files are %q", names)
+	}
+	if bytes.Contains(bytesOf(t, b), []byte("canary")) {
+		t.Error("a source's name is in the slice")
 	}
 }
 
@@ -84,7 +103,7 @@ func TestASliceThatIsBuiltIsHeldAndCheckedByteForByte(t *testing.T) {
 	if _, err := s.Held(w.set, other); !errors.Is(err, columnar.ErrNotBuilt) {
 		t.Errorf("the catalogue asks for other rows: %v", err)
 	}
-	part := glob(t, w.dir, "slices/built/*/data/part-0.csv")[0]
+	part := glob(t, w.dir, "slices/built/*/data/part-00000.csv")[0]
 	text, err := os.ReadFile(part)
 	if err != nil {
 		t.Fatal(err)
@@ -94,7 +113,7 @@ func TestASliceThatIsBuiltIsHeldAndCheckedByteForByte(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := s.Held(w.set, w.spec); !errors.Is(err, columnar.ErrChanged) ||
-		!strings.Contains(err.Error(), "part-0.csv is not what the manifest says") {
+		!strings.Contains(err.Error(), "part-00000.csv is not what the manifest says") {
 		t.Errorf("one bit is flipped: %v", err)
 	}
 	if again, err := s.Build(w.set, w.spec); err != nil || again.Manifest.Digest() != b.Manifest.Digest() {

@@ -30,6 +30,7 @@ type maker struct {
 	groupBy    []int              // indexes in the layout
 	groups     map[string]*tally
 	rows       int64
+	files      int             // of the slice, so far
 	at         int             // the row that each is at, from 0
 	taken      rowSet          // which rows are in the slice, and whose
 	subject    int             // index in file; -1 if the table names none
@@ -196,9 +197,11 @@ func (m *maker) rewrite(in input) error {
 	return err
 }
 
-// create opens a file of the slice for writing.
-func (m *maker) create(name string, r reader) (*os.File, writer, error) {
-	name = path.Join("data", name)
+// create opens a file of the slice for writing. It is named by its number among
+// those of the slice: the source's name may be a person's. Partitions stay.
+func (m *maker) create(source string, r reader) (*os.File, writer, error) {
+	name := path.Join("data", path.Dir(source), fmt.Sprintf("part-%05d.%s", m.files, m.dataset.Table.Format))
+	m.files++
 	if err := m.work.MkdirAll(path.Dir(name), 0o700); err != nil {
 		return nil, nil, err
 	}

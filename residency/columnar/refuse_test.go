@@ -221,11 +221,11 @@ func TestASliceTakesThePartitionsItNames(t *testing.T) {
 		}
 	}
 	w.spec.Partitions = []string{"dt=2025-07"}
-	want(w.must(t), 108, "dt=2025-07/land=be/part-0.csv dt=2025-07/land=by/part-0.csv")
+	want(w.must(t), 108, "dt=2025-07/land=be/part-00000.csv dt=2025-07/land=by/part-00001.csv")
 	w.spec.Partitions = []string{"dt=2025-07/land=by", "dt=2025-08"}
-	want(w.must(t), 108, "dt=2025-07/land=by/part-0.csv dt=2025-08/land=be/part-0.csv")
+	want(w.must(t), 108, "dt=2025-07/land=by/part-00000.csv dt=2025-08/land=be/part-00001.csv")
 	w.spec.Partitions, w.spec.Rows = nil, `land == "be" && dt >= "2025-08" && region != "hidden"`
-	want(w.must(t), 54, "dt=2025-08/land=be/part-0.csv")
+	want(w.must(t), 54, "dt=2025-08/land=be/part-00000.csv")
 	w.spec.KAnonymity.Columns = []string{"age_band", "region", "land"}
 	if b := w.must(t); b.Manifest.Made.SmallestGroup != 24 {
 		t.Errorf("a value in the path does not tell groups apart: %+v", b.Manifest.Made)
