@@ -30,30 +30,6 @@ type Dataset struct {
 	Hold      *Hold     `json:"hold,omitempty"`  // nil: nothing forbids to destroy it
 }
 
-// Hold forbids to destroy anything of a dataset, for a court or an authority. It
-// permits nothing: what may not leave still may not. Made by configs; the zero
-// Hold is refused.
-type Hold struct {
-	Since  string `json:"since"`  // first day, "2006-01-02"
-	Reason string `json:"reason"` // at most 500 bytes, no personal data
-	By     string `json:"by"`     // who ordered it
-}
-
-// check reports the first thing a hold lacks.
-func (h *Hold) check() error {
-	switch {
-	case h == nil:
-		return nil
-	case !isDay(h.Since):
-		return wrong([]string{"hold", "since"}, "hold since %q is no day", h.Since)
-	case !isText(h.Reason) || len(h.Reason) > 500:
-		return wrong([]string{"hold", "reason"}, "hold: want a reason of at most 500 bytes")
-	case !isText(h.By) || len(h.By) > 200:
-		return wrong([]string{"hold", "by"}, "hold: want who ordered it, in at most 200 bytes")
-	}
-	return nil
-}
-
 // SliceSpec is one part of a dataset that may be asked for by name.
 type SliceSpec struct {
 	Name          string   `json:"name"`  // "claims/2025-q3": the dataset's ID, then its own
@@ -88,12 +64,13 @@ type Slice struct {
 type Catalogue struct {
 	digest string
 	slices map[string]Slice
+	holds  Holds
 }
 
 // NewCatalogue checks the datasets. A slice may be of a lower class than its
 // dataset only if it is pseudonymised, and then never below personal.
 func NewCatalogue(ds []Dataset) (*Catalogue, error) {
-	c := &Catalogue{slices: map[string]Slice{}}
+	c := &Catalogue{slices: map[string]Slice{}, holds: Holds{}}
 	seen := map[string]bool{}
 	for i, d := range ds {
 		if err := d.check(); err != nil {
@@ -102,7 +79,9 @@ func NewCatalogue(ds []Dataset) (*Catalogue, error) {
 		if seen[d.ID] {
 			return nil, fmt.Errorf("read catalogue: dataset %q is there twice", d.ID)
 		}
-		seen[d.ID] = true
+		if seen[d.ID] = true; d.Hold != nil {
+			c.holds[d.ID] = *d.Hold
+		}
 		for j, spec := range d.Slices {
 			s, err := d.slice(spec)
 			if err != nil {

@@ -136,6 +136,10 @@ func (d Dataset) checkLayout() error {
 			return wrong(day[:1], "%s %q is no day", day[0], day[1])
 		}
 	}
+	if d.Retention != "" && d.Embargo > d.Retention {
+		return wrong([]string{"embargo"}, "embargo %s ends after the retention, %s: it could never be used", d.Embargo,
+			d.Retention)
+	}
 	if err := d.Hold.check(); err != nil || d.Table == nil {
 		return err
 	}

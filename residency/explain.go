@@ -22,6 +22,7 @@ type Explanation struct {
 	Short        []Reason      `json:"short,omitempty"`
 	Facts        []Fact        `json:"facts"` // the whole question
 	Alternatives []Alternative `json:"alternatives,omitempty"`
+	Hold         *Hold         `json:"hold,omitempty"` // legal hold on the dataset, which decides nothing
 }
 
 // Reason is one rule and what it looked at.
@@ -52,6 +53,9 @@ func (f Fact) String() string {
 func (r *Rules) Explain(t *Table, c *Catalogue, s Supposed) Explanation {
 	q := s.question(known(t, s.At))
 	e := Explanation{Verdict: r.answer(t, q), Decided: []Reason{}, Facts: []Fact{}}
+	if hold, ok := c.Holds()[s.Ask.Slice.Dataset]; ok {
+		e.Hold = &hold
+	}
 	q.fill(t)
 	for number, name := range factNames {
 		one, many := q.fact(number)

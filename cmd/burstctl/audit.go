@@ -18,8 +18,8 @@ import (
 func auditCommand() *cobra.Command {
 	c := &cobra.Command{Use: "audit", Short: "Verify, review, read, draw, back up and restore a log"}
 	c.AddCommand(auditVerify(), auditTransfers(), auditExplain(), auditDenials(), auditServes(), auditWhere(),
-		auditTeardown(), auditWeak(), auditBreakGlass(), auditBundle(), auditList(), auditDraw(),
-		auditBackup(), auditRestore())
+		auditTeardown(), auditWeak(), auditBreakGlass(), auditHolds(), auditBundle(), auditList(),
+		auditDraw(), auditBackup(), auditRestore())
 	return c
 }
 

@@ -151,6 +151,9 @@ func yamlError(kind, path string, err error) error {
 func (e explained) print(w io.Writer) error {
 	var b strings.Builder
 	fmt.Fprintln(&b, e.Verdict.Why)
+	if e.Hold != nil {
+		fmt.Fprintf(&b, "legal hold %v\n  nothing of the dataset is destroyed; it decides nothing here\n", e.Hold)
+	}
 	tell := func(head string, reasons []residency.Reason) {
 		for _, r := range reasons {
 			at := fmt.Sprintf("%s:%d", r.Rule.File, r.Rule.Line)

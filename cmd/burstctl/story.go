@@ -51,7 +51,7 @@ var chapterOf = map[string]chapter{
 	"cleared": granting, "denied": granting, "issue-intent": granting, "issued": granting, "serve-intent": granting,
 	"job-started": working, "job-progress": working, "artefact": working, "released": leaving,
 	"artefact-flagged": leaving, "artefact-cleared": leaving, "handed-out": leaving, "withheld": leaving,
-	"recalled":    leaving,
+	"recalled": leaving, "hold-set": leaving, "hold-lifted": leaving,
 	"turned-away": leaving, "serve-outcome": leaving, "stop": leaving, "unmounted": leaving, "revoke-intent": leaving,
 	"revoked": leaving, "break-glass-used": deciding,
 	"probed": leaving, "delete-intent": leaving, "gone": leaving, "settled": leaving, "ended": leaving,

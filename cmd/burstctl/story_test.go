@@ -16,6 +16,8 @@ import (
 	"github.com/burstctl/burstctl/configs/frame"
 	"github.com/burstctl/burstctl/pools/burst"
 	"github.com/burstctl/burstctl/pools/cloud/local"
+	"github.com/burstctl/burstctl/pools/perform"
+	"github.com/burstctl/burstctl/residency"
 	"github.com/burstctl/burstctl/residency/audit"
 )
 
@@ -211,6 +213,39 @@ func TestEveryKindOfEntryHasItsWordsAndItsPlaceInStoryAndDrawing(t *testing.T) {
 		}
 		if _, ok := arrows[kind]; !ok {
 			t.Errorf("%s is not drawn", kind)
+		}
+	}
+}
+
+func TestEveryKindOfEntryAboutTheHouseHasItsWordsAndItsPlaceInTheStory(t *testing.T) {
+	hold := residency.HoldOf{Dataset: "claims",
+		Hold: residency.Hold{Since: "2026-01-01", Reason: "a suit", By: "the court"}}
+	for kind, body := range map[string]any{
+		"budget-alert": perform.Alert{Threshold: 80}, "job-submitted": perform.Submitted{Site: "hq"},
+		"recalled":        perform.Recall{Data: "claims", Reason: "consent withdrawn"},
+		residency.HoldSet: hold, residency.HoldLifted: hold,
+	} {
+		raw, err := audit.Canonical(body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := tell(audit.Leaf{Entry: audit.Entry{Kind: kind, Body: raw}})
+		if l.Text == kind || l.Text == "" || strings.HasPrefix(l.Text, "cannot be read") {
+			t.Errorf("%s is told as %q", kind, l.Text)
+		}
+		if _, ok := chapterOf[kind]; !ok {
+			t.Errorf("%s is in no chapter", kind)
+		}
+	}
+	raw, err := audit.Canonical(hold)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for kind, want := range map[string]string{residency.HoldSet: "legal hold on claims: nothing of it is destroyed",
+		residency.HoldLifted: "legal hold on claims lifted"} {
+		l := tell(audit.Leaf{Entry: audit.Entry{Kind: kind, Body: raw}})
+		if l.Text != want || strings.Join(l.More, "") != "since 2026-01-01, ordered by the court: a suit" {
+			t.Errorf("%s is told as %q, %q", kind, l.Text, l.More)
 		}
 	}
 }

@@ -98,6 +98,9 @@ func tellHouse(e audit.Entry) (string, []string) {
 	if text, more := tellGlass(e); text != "" {
 		return text, more
 	}
+	if text, more := tellHold(e); text != "" {
+		return text, more
+	}
 	return e.Kind, nil
 }
 

@@ -77,6 +77,8 @@ func (e *Engine) foldHouse(leaf audit.Leaf) error {
 	switch leaf.Entry.Kind {
 	case "law":
 		return e.foldLaw(leaf)
+	case residency.HoldSet, residency.HoldLifted:
+		return e.foldHold(leaf)
 	case "budget-alert":
 		return e.foldAlert(leaf)
 	case "recalled":
@@ -128,18 +130,15 @@ func (e *Engine) open() error {
 	}
 	err := e.house("0901", "opened", controller, opened{Size: e.Log.Size(), Live: live})
 	if err == nil {
+		e.lawMu.Lock()
 		err = e.enterLaw(controller, e.law)
+		e.lawMu.Unlock()
 	}
 	if errors.Is(err, audit.ErrFull) { // nothing new will be entered, and what runs is torn down
 		e.Logger.Error("log is full", "error", err)
 		return nil
 	}
 	return err
-}
-
-func (e *Engine) enterLaw(actor string, in InForce) error {
-	return e.house("0501", "law", actor, law{in.Rules.Digest(), in.Places.Digest(), in.Catalogue.Digest(),
-		in.Places.Version()})
 }
 
 // SetLaw puts other rules, places and catalogue in force. Grants they no

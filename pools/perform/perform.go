@@ -131,8 +131,9 @@ type Engine struct {
 	Config
 	lawMu   sync.RWMutex // held while a decision and its entry are made
 	law     InForce
-	edition int        // newest of the place table that was in force
-	asks    sync.Mutex // one request at a time, so that a claim is entered once
+	edition int             // newest of the place table that was in force
+	holds   residency.Holds // as the log's newest entries tell them
+	asks    sync.Mutex      // one request at a time, so that a claim is entered once
 	fatal   context.CancelCauseFunc
 	ctx     context.Context // ends with the first entry that cannot be made durable
 	mu      sync.Mutex      // guards bursts, jobs, recalls and order

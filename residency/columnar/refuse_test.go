@@ -181,8 +181,8 @@ func TestAVersionNeverChanges(t *testing.T) {
 
 func TestADatasetOutsideItsDaysIsNotHeld(t *testing.T) {
 	for what, change := range map[string]func(*residency.Dataset){
-		"embargo until tomorrow":    func(d *residency.Dataset) { d.Embargo = "2026-11-26" },
-		"retention until yesterday": func(d *residency.Dataset) { d.Retention = "2026-11-24" },
+		"embargo until tomorrow":    func(d *residency.Dataset) { d.Embargo, d.Retention = "2026-11-26", "2026-11-26" },
+		"retention until yesterday": func(d *residency.Dataset) { d.Embargo, d.Retention = "2026-11-24", "2026-11-24" },
 	} {
 		w := newWorld(t)
 		s := w.store(t, "slices")

@@ -25,6 +25,7 @@ import (
 
 	"github.com/burstctl/burstctl/pools/burst"
 	"github.com/burstctl/burstctl/pools/burst/glass"
+	"github.com/burstctl/burstctl/residency"
 	"github.com/burstctl/burstctl/residency/audit"
 )
 
@@ -57,6 +58,8 @@ type Review struct {
 	unreadable  []Finding
 	silence     time.Duration
 	glass       glass.Book
+	holds       []Hold
+	unheld      []Finding // what is odd about them
 }
 
 // Silence is how long a log may say nothing before [Review.Weak] calls it a gap: a heartbeat is due every minute.
@@ -119,6 +122,8 @@ func (r *Review) house(m Mark, e audit.Entry) {
 		}
 		in.Mark = m
 		r.laws = append(r.laws, in)
+	case residency.HoldSet, residency.HoldLifted:
+		r.hold(m, e)
 	case "opened":
 		r.beat.N = 0
 	case "heartbeat":
