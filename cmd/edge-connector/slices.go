@@ -10,9 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/burstctl/burstctl/configs"
 	"github.com/burstctl/burstctl/configs/frame"
-	"github.com/burstctl/burstctl/configs/site"
 	"github.com/burstctl/burstctl/residency"
 	"github.com/burstctl/burstctl/residency/columnar"
 )
@@ -30,7 +28,7 @@ func slicesCommand() *cobra.Command {
 				return s.Verify(d, spec)
 			}),
 		slicesVerb("list", "List the slices of the catalogue and what is built", cobra.NoArgs, looked),
-		inspectCommand(), withdrawCommand(), keyCommand())
+		inspectCommand(), withdrawCommand(), heldCommand(), keyCommand())
 	return c
 }
 
@@ -48,12 +46,14 @@ type row struct {
 	Smallest int64           `json:"smallest_group,omitempty"`
 	Counted  string          `json:"counted,omitempty"` // what k and smallest_group count: "persons" or "rows"
 	LeftOut  int64           `json:"left_out,omitempty"`
+	Hold     *residency.Hold `json:"hold,omitempty"` // legal hold on its dataset
 }
 
 // told puts a slice into a row.
 func told(c *residency.Catalogue, d residency.Dataset, spec residency.SliceSpec, b columnar.Built, err error) row {
 	facts, _ := c.Slice(spec.Name) // it is in the catalogue: it came from there
-	r := row{Slice: spec.Name, Class: facts.Class, State: "built", Version: d.Source(spec).Name, LeftOut: b.LeftOut}
+	r := row{Slice: spec.Name, Class: facts.Class, State: "built", Version: d.Source(spec).Name, LeftOut: b.LeftOut,
+		Hold: d.Hold}
 	if err != nil {
 		r.State = err.Error()
 		return r
@@ -107,14 +107,17 @@ func slicesVerb(use, short string, args cobra.PositionalArgs, do work) *cobra.Co
 func tabulate(w io.Writer, rows []row) error {
 	var cells [][]string
 	for _, r := range rows {
-		count, k := "", ""
+		state, count, k := r.State, "", ""
+		if r.Hold != nil {
+			state += "; legal hold"
+		}
 		if r.Rows > 0 {
 			count = fmt.Sprint(r.Rows)
 		}
 		if r.K > 0 {
 			k = fmt.Sprintf("%d %s (smallest %d)", r.K, r.Counted, r.Smallest)
 		}
-		cells = append(cells, []string{r.Slice, r.Class.String(), r.Version, r.State, fmt.Sprint(r.Files),
+		cells = append(cells, []string{r.Slice, r.Class.String(), r.Version, state, fmt.Sprint(r.Files),
 			fmt.Sprint(r.Bytes), count, k, r.Manifest})
 	}
 	return frame.Rows(w, []string{"slice", "class", "version", "state", "files", "bytes", "rows", "k", "manifest"}, cells)
@@ -123,39 +126,24 @@ func tabulate(w io.Writer, rows []row) error {
 // eachSlice opens a site's slices and calls do with each that is named.
 func eachSlice(ctx context.Context, path string, names []string,
 	do func(*residency.Catalogue, *columnar.Store, residency.Dataset, residency.SliceSpec) error) error {
-	conf, err := configs.ReadEdge(path)
-	if err != nil {
-		return frame.Wrap(frame.BadConfig, err, "")
-	}
-	sets, err := configs.ReadCatalogue(conf.Catalogue)
-	if err != nil {
-		return frame.Wrap(frame.BadCatalogue, err, "")
-	}
-	cat, err := residency.NewCatalogue(sets)
-	if err != nil {
-		return frame.Wrap(frame.BadCatalogue, err, "")
-	}
-	for _, n := range names {
-		if _, err := cat.Slice(n); err != nil {
-			return frame.Wrap(frame.SliceMissing, err, "known are "+strings.Join(cat.Names(), ", "))
-		}
-	}
-	store, err := site.OpenSlices(ctx, conf)
-	if err != nil {
-		return coded(err)
-	}
-	defer store.Close()
-	for _, d := range sets {
-		for _, spec := range d.Slices {
-			if len(names) > 0 && !slices.Contains(names, spec.Name) {
-				continue
-			}
-			if err := do(cat, store, d, spec); err != nil {
-				return coded(err)
+	return withStore(ctx, path, func(sets []residency.Dataset, cat *residency.Catalogue, store *columnar.Store) error {
+		for _, n := range names {
+			if _, err := cat.Slice(n); err != nil {
+				return frame.Wrap(frame.SliceMissing, err, "known are "+strings.Join(cat.Names(), ", "))
 			}
 		}
-	}
-	return nil
+		for _, d := range sets {
+			for _, spec := range d.Slices {
+				if len(names) > 0 && !slices.Contains(names, spec.Name) {
+					continue
+				}
+				if err := do(cat, store, d, spec); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
 }
 
 // inspectCommand shows a slice's manifest.
@@ -174,8 +162,11 @@ func inspectCommand() *cobra.Command {
 					return err
 				}
 				out := map[string]any{"digest": b.Manifest.Digest(), "version_digest": source, "manifest": b.Manifest}
+				if d.Hold != nil {
+					out["hold"] = d.Hold
+				}
 				return frame.Print(c.OutOrStdout(), frame.FormatOf(c), "Slice", out, func(w io.Writer) error {
-					return describe(w, b.Manifest, source)
+					return describe(w, b.Manifest, source, d.Hold)
 				})
 			})
 		}}
@@ -184,7 +175,7 @@ func inspectCommand() *cobra.Command {
 }
 
 // describe writes a manifest for people.
-func describe(w io.Writer, m residency.Manifest, source string) error {
+func describe(w io.Writer, m residency.Manifest, source string, hold *residency.Hold) error {
 	made := m.Made
 	lines := [][2]string{{"slice", m.Slice}, {"manifest", m.Digest()}, {"hash", m.Hash}, {"merkle root", m.Root},
 		{"version", made.Version + " of " + made.Dataset}, {"version's files", source},
@@ -197,6 +188,9 @@ func describe(w io.Writer, m residency.Manifest, source string) error {
 	if made.K > 0 {
 		lines = append(lines, [2]string{"k-anonymity", fmt.Sprintf("k %d over %s, smallest group %d %s", made.K,
 			strings.Join(made.Groups, ", "), made.SmallestGroup, counted(*made))})
+	}
+	if hold != nil {
+		lines = append(lines, [2]string{"legal hold", hold.String()})
 	}
 	for _, f := range m.Files {
 		lines = append(lines, [2]string{"file", fmt.Sprintf("%s, %d bytes, %d chunks", f.Name, f.Size, len(f.Chunks))})

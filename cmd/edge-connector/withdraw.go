@@ -28,8 +28,8 @@ func withdrawCommand() *cobra.Command {
 		Use: "withdraw DATASET", Short: "Leave people out of a dataset's slices: one a line, on standard input",
 		Long: "Leave people out of every slice of a dataset from now on: consent that was withdrawn. Their values of the\n" +
 			"table's subject column are read from standard input, one a line, and kept as keyed hashes. Slices that are\n" +
-			"built are built again, and what they were is removed. Call bursts of slices that changed back with\n" +
-			"burstctl recall.",
+			"built are built again, and what they were is removed, or held under a legal hold (slices held). Call bursts of\n" +
+			"slices that changed back with burstctl recall.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			var names []string

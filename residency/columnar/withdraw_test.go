@@ -82,3 +82,53 @@ func TestAHoldSaysSinceWhenWhyAndByWhom(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatALegalHoldKeptIsDiscardedOnlyOnceItIsLifted(t *testing.T) {
+	w := newWorld(t)
+	w.set.Slices, w.set.Table.Subject = []residency.SliceSpec{w.spec}, "member"
+	w.set.Hold = &residency.Hold{Since: "2026-01-01", Reason: "a suit", By: "the court"}
+	s := w.store(t, "slices-0")
+	before, err := s.Build(w.set, w.spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Withdraw(w.set, []string{"canary-member-000002"}); err != nil {
+		t.Fatal(err)
+	}
+	all, err := s.Kept()
+	if err != nil || len(all) != 1 || all[0].Digest != before.Manifest.Digest() || all[0].Slice != w.spec.Name ||
+		all[0].Dataset != "claims" || all[0].Bytes < before.Manifest.Bytes {
+		t.Fatalf("kept %+v: %v", all, err)
+	}
+	if _, err := s.Discard(w.set); !errors.Is(err, columnar.ErrRefused) || !strings.Contains(err.Error(), "the court") {
+		t.Errorf("discarded while the hold stands: %v", err)
+	}
+	other := w.set
+	if other.ID, other.Slices, other.Hold = "roads", nil, nil; len(must(s.Discard(other))(t)) != 0 {
+		t.Error("another dataset's discard takes it")
+	}
+	if all, err := s.Kept(); err != nil || len(all) != 1 {
+		t.Fatalf("kept %+v: %v", all, err)
+	}
+	w.set.Hold = nil
+	if gone := must(s.Discard(w.set))(t); len(gone) != 1 || gone[0] != all[0] {
+		t.Errorf("discarded %+v", gone)
+	}
+	if n := len(glob(t, w.dir, "slices-0/held/claims/*")); n != 0 {
+		t.Errorf("%d are left", n)
+	}
+	if _, err := s.Held(w.set, w.spec); err != nil {
+		t.Errorf("the slice that is served went with it: %v", err)
+	}
+}
+
+// must wants no error.
+func must[T any](v T, err error) func(*testing.T) T {
+	return func(t *testing.T) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
