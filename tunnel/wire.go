@@ -155,7 +155,7 @@ type Waiting struct {
 }
 
 // Entering asks for one entry on behalf of a site: kind "serve-intent",
-// "serve-outcome", "artefact" or "probed". Old is the tree size the site's
+// "serve-outcome", "round-trip", "artefact", "probed" and the like. Old is the tree size the site's
 // witness remembers.
 type Entering struct {
 	Claim string          `json:"claim"`

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -189,8 +190,9 @@ func serves(all []review.Serve, found []review.Finding, unmatched bool) asked {
 
 func auditWhere() *cobra.Command {
 	c, _ := question("where LOG DATASET|SLICE", "Every place where a byte of a dataset or slice has been",
-		"Where lists every place that a byte of a dataset or slice was sent to, from when until when, whether the\n"+
-			"machine is proven gone, and what was made from it.",
+		"Where lists every place that a byte of a dataset or slice was sent to, how well that place was proven, within how\n"+
+			"many kilometres of cable its round trip puts it, from when until when, whether the machine is proven gone, and\n"+
+			"what was made from it.",
 		1, func(_ *cobra.Command, r reading, args []string) (asked, error) {
 			all, found := r.review.Where(args[0])
 			return where(args[0], all, found), nil
@@ -209,12 +211,21 @@ func where(name string, all []review.Stay, found []review.Finding) asked {
 			if s.Note != "" {
 				now = s.Note
 			}
-			rows = append(rows, []string{s.What, s.Place, s.Country, s.Instance, s.Claim, amount(s.Bytes, s.Upto),
+			rows = append(rows, []string{s.What, s.Place, s.Country, s.Level, near(s.Near), s.Instance, s.Claim,
+				amount(s.Bytes, s.Upto),
 				stamp(s.First.At), stamp(s.Last.At), now})
 		}
 		return table(w, "no byte of "+frame.Clean(name)+" left the site by this log", []string{"what", "place", "country",
-			"machine", "claim", "bytes", "first", "last", "now"}, rows)
+			"level", "within", "machine", "claim", "bytes", "first", "last", "now"}, rows)
 	}}
+}
+
+// near tells a bound on the distance between edge and node.
+func near(n *review.Near) string {
+	if n == nil {
+		return ""
+	}
+	return fmt.Sprintf("%d km of cable (%v)", n.Within, time.Duration(n.Micros)*time.Microsecond)
 }
 
 func auditTeardown() *cobra.Command {

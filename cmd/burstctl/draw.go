@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -20,7 +21,7 @@ var arrows = map[string][2]string{
 	"cleared": {"controller", "log"}, "denied": {"controller", "log"}, "break-glass-used": {"controller", "log"},
 	"issue-intent": {"controller", "log"}, "issued": {"issuer", "node"},
 	"serve-intent": {"edge", "log"}, "serve-outcome": {"edge", "node"},
-	"turned-away": {"edge", "node"}, "released": {"controller", "log"},
+	"round-trip": {"edge", "node"}, "turned-away": {"edge", "node"}, "released": {"controller", "log"},
 	"artefact-flagged": {"controller", "log"}, "artefact-cleared": {"controller", "log"},
 	"handed-out": {"edge", "log"}, "withheld": {"edge", "log"},
 	"job-started": {"node", "controller"}, "job-progress": {"node", "controller"}, "artefact": {"node", "edge"},
@@ -78,7 +79,7 @@ func draw(w io.Writer, leaves []audit.Leaf, claim string) error {
 	for _, leaf := range leaves {
 		kind := leaf.Entry.Kind
 		a, ok := arrows[kind]
-		repeated := kind == "job-progress" || kind == "serve-intent" || kind == "serve-outcome"
+		repeated := slices.Contains([]string{"job-progress", "round-trip", "serve-intent", "serve-outcome"}, kind)
 		if leaf.Entry.Burst != claim || !ok || (repeated && drawn[kind]) {
 			continue
 		}

@@ -50,6 +50,7 @@ var chapterOf = map[string]chapter{
 	"launch-intent": granting, "launched": granting, "launch-failed": granting, "proven": granting, "unproven": granting,
 	"cleared": granting, "denied": granting, "issue-intent": granting, "issued": granting, "serve-intent": granting,
 	"job-started": working, "job-progress": working, "artefact": working, "released": leaving,
+	"round-trip":       granting,
 	"artefact-flagged": leaving, "artefact-cleared": leaving, "handed-out": leaving, "withheld": leaving,
 	"recalled": leaving, "hold-set": leaving, "hold-lifted": leaving,
 	"turned-away": leaving, "serve-outcome": leaving, "stop": leaving, "unmounted": leaving, "revoke-intent": leaving,

@@ -31,7 +31,8 @@ func checkOrder(t *testing.T, scenes []told) {
 		}
 	}
 	want := []string{"opened", "law", "job-submitted", "requested", "decided", "launch-intent", "launched", "proven",
-		"cleared", "issue-intent", "issued", "serve-intent", "job-started", "job-progress", "artefact", "stop", "unmounted",
+		"cleared", "issue-intent", "issued", "round-trip", "serve-intent",
+		"job-started", "job-progress", "artefact", "stop", "unmounted",
 		"revoke-intent", "revoked", "probed", "delete-intent", "gone", "settled", "ended"}
 	next, step := 0, 0
 	last := int64(-1)

@@ -300,6 +300,9 @@ func (t teller) serve(body burst.Body) (string, []string) {
 		return fmt.Sprintf("may serve up to %s of %s (window %d)", size(b.Bytes), t.name(b.Manifest), b.N), nil
 	case *burst.Served:
 		return fmt.Sprintf("served %s in %d chunks (window %d, %s)", size(b.Bytes), b.Chunks, b.N, closed(b.Why)), nil
+	case *burst.RoundTrip:
+		took := time.Duration(b.Micros) * time.Microsecond
+		return fmt.Sprintf("round trip to the node in %v: %d km of cable at most", took, b.Within()), nil
 	case *burst.Turned:
 		return "a peer was turned away before the first byte: " + b.Reason, []string{b.Why}
 	case *burst.Started:

@@ -102,6 +102,21 @@ type Issued struct {
 	NotAfter time.Time `json:"not_after"`
 }
 
+// RoundTrip says how long the way to the node's process and back took: the least
+// of the samples, which the edge measured on the road.
+type RoundTrip struct {
+	Grant   string `json:"grant"`
+	Micros  int64  `json:"micros"`
+	Samples int    `json:"samples"`
+}
+
+// longestTrip is the most microseconds a round trip may be said to take: a minute.
+const longestTrip = 60_000_000
+
+// Within is how many kilometres of cable lay between edge and process at most:
+// light in fibre makes 200 km a millisecond, and there and back is twice the way.
+func (r RoundTrip) Within() int64 { return (r.Micros + 9) / 10 }
+
 // Window allows the edge to serve so many bytes of a manifest under the grant.
 // Entered before they are sent.
 type Window struct {

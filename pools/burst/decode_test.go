@@ -38,6 +38,7 @@ func FuzzBodies(f *testing.F) {
 		f.Add(b.Kind(), raw)
 	}
 	f.Add("serve-intent", []byte(`{"grant":"c-1.1","n":1,"manifest":"","bytes":-1}`))
+	f.Add("round-trip", []byte(`{"grant":"c-1.1","micros":840,"samples":5}`))
 	f.Add("stop", []byte(`{"why":"","by":"0001-01-01T00:00:00Z"}`))
 	var states []burst.State
 	s := burst.State{}

@@ -14,6 +14,7 @@ func (Denied) Kind() string       { return "denied" }
 func (Excepted) Kind() string     { return "break-glass-used" }
 func (IssueIntent) Kind() string  { return "issue-intent" }
 func (Issued) Kind() string       { return "issued" }
+func (RoundTrip) Kind() string    { return "round-trip" }
 func (Window) Kind() string       { return "serve-intent" }
 func (Served) Kind() string       { return "serve-outcome" }
 func (Turned) Kind() string       { return "turned-away" }
@@ -69,6 +70,7 @@ var Kinds = map[string]Code{
 	"unmounted":     {"0409", func() Body { return new(Unmounted) }},
 	"delete-intent": {"0410", func() Body { return new(DeleteIntent) }},
 	"gone":          {"0411", func() Body { return new(Gone) }},
+	"round-trip":    {"0412", func() Body { return new(RoundTrip) }},
 	"artefact":      {"0801", func() Body { return new(Artefact) }},
 	"released":      {"0802", func() Body { return new(Release) }},
 

@@ -85,6 +85,8 @@ func (d dice) late(s burst.State, kind string) burst.Body {
 		return &burst.IssueIntent{Grant: grant, CSR: "csr"}
 	case "issued":
 		return &burst.Issued{Grant: grant, Serial: serial, NotAfter: at}
+	case "round-trip":
+		return &burst.RoundTrip{Grant: grant, Micros: d.Int64N(70_000_000), Samples: d.IntN(6)}
 	case "serve-intent":
 		return &burst.Window{Grant: grant, N: s.WindowN + d.IntN(3), Bytes: d.Int64() - 1<<40}
 	case "serve-outcome":

@@ -11,6 +11,13 @@ import (
 // the wire are counted whatever happened since.
 func stepServe(s State, e Event) (State, bool) {
 	switch b := e.Body.(type) {
+	case *RoundTrip: // evidence for a reader of the log; nothing here rests on it
+		if s.Phase != Running || !s.grantIs(b.Grant) {
+			return s, false
+		}
+		if b.Micros <= 0 || b.Micros > longestTrip || b.Samples <= 0 {
+			return s, false
+		}
 	case *Window:
 		if s.Phase != Running || !s.grantIs(b.Grant) || b.N != s.WindowN+1 {
 			return s, false

@@ -43,6 +43,8 @@ func TestASiteEntersOnlyItsOwnKindsForItsOwnBursts(t *testing.T) {
 			"a window out of order":     {cast.Place, "serve-intent", burst.Window{Grant: s.Grant.ID, N: 99, Bytes: 1}, nil},
 			"a window of another grant": {cast.Place, "serve-intent", burst.Window{Grant: "c-9.1", N: next.N, Bytes: 1}, nil},
 			"a window of a field more":  {cast.Place, "serve-intent", map[string]any{"grant": s.Grant.ID, "x": 1}, nil},
+			"another's round trip":      {cast.Place, "round-trip", burst.RoundTrip{Grant: "c-9.1", Micros: 1, Samples: 1}, nil},
+			"a round trip of no time":   {cast.Place, "round-trip", burst.RoundTrip{Grant: s.Grant.ID, Samples: 1}, nil},
 			"a probe before its time":   {cast.Place, "probed", burst.Probed{Serial: s.Current(), Refused: true}, nil},
 		} {
 			before := w.engine().Log.Size()
@@ -54,6 +56,11 @@ func TestASiteEntersOnlyItsOwnKindsForItsOwnBursts(t *testing.T) {
 			if tc.want != nil && w.engine().Log.Size() != before {
 				t.Errorf("%s is in the log", name)
 			}
+		}
+		trip := raw(t, burst.RoundTrip{Grant: s.Grant.ID, Micros: 840, Samples: 5})
+		in := tunnel.Entering{Claim: claim, Kind: "round-trip", Body: trip}
+		if _, err := w.engine().EnterFor(t.Context(), cast.Place, in); err != nil {
+			t.Errorf("an edge's round trip: %v", err)
 		}
 		if len(w.engine().Work(t.Context(), "other", -1).Grants) != 0 {
 			t.Error("a foreign site sees the grant")

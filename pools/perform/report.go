@@ -124,7 +124,7 @@ func serving(s burst.State) tunnel.Serving {
 
 // edgeKinds are the entries a site may ask for.
 var edgeKinds = map[string]bool{"serve-intent": true, "serve-outcome": true, "artefact": true, "probed": true,
-	"turned-away": true, "handed-out": true, "withheld": true}
+	"turned-away": true, "handed-out": true, "withheld": true, "round-trip": true}
 
 // EnterFor makes one entry on behalf of a site and proves that the log holds
 // it, under a checkpoint that extends what the site's witness remembers.

@@ -159,7 +159,8 @@ func ordered(leaves []audit.Leaf) (broken []string) {
 	had := map[string]bool{}
 	for _, l := range leaves {
 		before := map[string]string{"launched": "launch-intent", "proven": "launched", "cleared": "proven",
-			"issue-intent": "cleared", "issued": "issue-intent", "serve-intent": "issued", "serve-outcome": "serve-intent",
+			"issue-intent": "cleared", "issued": "issue-intent", "serve-intent": "issued",
+			"round-trip": "issued", "serve-outcome": "serve-intent",
 			"revoked": "revoke-intent", "gone": "delete-intent", "settled": "gone", "delete-intent": "launched"}[l.Entry.Kind]
 		if before != "" && !had[l.Entry.Burst+" "+before] {
 			broken = append(broken, fmt.Sprintf("entry %d: %s without an earlier %s", l.Index, l.Entry.Kind, before))

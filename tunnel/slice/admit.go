@@ -19,7 +19,8 @@ func (s *session) handshake() error {
 	if err != nil {
 		return err
 	}
-	if peer.Grant == "" || cs.NegotiatedProtocol != ALPN {
+	s.echo = cs.NegotiatedProtocol == ALPNEcho
+	if peer.Grant == "" || !s.echo && cs.NegotiatedProtocol != ALPN {
 		return fmt.Errorf("handshake: %s is no grant on this road", peer.Identity.URI())
 	}
 	s.peer, s.until = peer, peer.NotAfter

@@ -18,13 +18,19 @@ var forged = map[string][]byte{
 	"more than an op may": frameOf(header{op: opChunk, length: smallBody + 1}),
 	"another version":     append([]byte{2}, frameOf(header{op: opChunk})[1:]...),
 	"no op":               frameOf(header{op: 0}),
-	"an unknown op":       frameOf(header{op: opBye + 1}),
+	"an unknown op":       frameOf(header{op: opEcho + 1}),
 	"an unknown status":   frameOf(header{op: opChunk, status: statusFault + 1}),
 	"an answer":           frameOf(header{op: opChunk, status: statusOK}),
 	"reserved bytes":      append(frameOf(header{op: opChunk})[:15], 1),
 	"a short body":        append(frameOf(header{op: opChunk, length: 3}), 200, 'x', 'y'),
 	"too long a body":     append(frameOf(header{op: opChunk, length: 20}), make([]byte, 20)...),
 	"a second receipt":    frameOf(header{op: opPresent}),
+	"an unasked echo":     echoOf(statusOK),
+	"an echo to the edge": echoOf(statusAsk),
+}
+
+func echoOf(st status) []byte {
+	return append(frameOf(header{op: opEcho, status: st, length: nonceSize}), make([]byte, nonceSize)...)
 }
 
 func frameOf(h header) []byte {
@@ -213,7 +219,7 @@ func FuzzReadFrame(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if uint32(len(body)) != h.length || h.length > h.op.limit() || h.op < opPresent || h.op > opBye {
+		if uint32(len(body)) != h.length || h.length > h.op.limit() || h.op < opPresent || h.op > opEcho {
 			t.Errorf("read %+v with %d bytes", h, len(body))
 		}
 		if again := append(frameOf(h), body...); !bytes.HasPrefix(b, again) {

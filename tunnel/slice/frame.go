@@ -31,19 +31,20 @@ const (
 	opPutChunk               // handle, offset, sha256, bytes → nothing
 	opPutClose               // handle, digest → digest
 	opBye                    // the node is done with this connection; no answer
+	opEcho                   // the edge asks: nonce → the same nonce
 )
 
-var opNames = [...]string{"", "present", "manifest", "chunk", "put-open", "put-chunk", "put-close", "bye"}
+var opNames = [...]string{"", "present", "manifest", "chunk", "put-open", "put-chunk", "put-close", "bye", "echo"}
 
 // String names the op in logs and errors.
 func (o op) String() string {
-	if o < opPresent || o > opBye {
+	if o < opPresent || o > opEcho {
 		return "op?"
 	}
 	return opNames[o]
 }
 
-// limit is the longest body a request of this op may have.
+// limit is the longest body a node's request of this op may have.
 func (o op) limit() uint32 {
 	switch o {
 	case opPresent, opPutChunk:
@@ -94,7 +95,7 @@ func parseHeader(b []byte) (header, error) {
 		return header{}, fmt.Errorf("read frame: version %d, want %d", b[0], frameVersion)
 	case b[3] != 0 || binary.BigEndian.Uint32(b[12:]) != 0:
 		return header{}, fmt.Errorf("read frame: reserved bytes are set")
-	case h.op < opPresent || h.op > opBye:
+	case h.op < opPresent || h.op > opEcho:
 		return header{}, fmt.Errorf("read frame: unknown op %d", b[1])
 	case h.status > statusFault:
 		return header{}, fmt.Errorf("read frame: unknown status %d", b[2])

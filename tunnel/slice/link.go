@@ -19,6 +19,9 @@ type link struct {
 	slots chan struct{} // requests outstanding
 	done  chan struct{} // closed when the connection is over
 
+	questions chan request // of the edge; nil if it asks none
+	admitted  bool         // the edge has accepted the receipt; only read uses it
+
 	writing sync.Mutex
 
 	mu      sync.Mutex // guards what follows
@@ -38,22 +41,35 @@ type waiter struct {
 
 // newLink wraps a connection whose handshake is done.
 func newLink(conn *tls.Conn) *link {
-	return &link{conn: conn, slots: make(chan struct{}, maxOutstanding), done: make(chan struct{}),
+	l := &link{conn: conn, slots: make(chan struct{}, maxOutstanding), done: make(chan struct{}),
 		pending: map[uint32]*waiter{}}
+	if conn.ConnectionState().NegotiatedProtocol == ALPNEcho {
+		l.questions = make(chan request, 1)
+	}
+	return l
 }
 
 // read hands answers to those who wait, until the connection breaks.
 func (l *link) read() {
+	if l.questions != nil {
+		go l.echo()
+	}
 	begun := func() error { return l.conn.SetReadDeadline(time.Now().Add(frameTimeout)) }
 	for {
 		h, body, err := readFrame(l.conn, begun, l.expected)
 		if err == nil {
 			err = l.conn.SetReadDeadline(time.Time{})
 		}
+		if err == nil && h.op == opEcho {
+			if err = l.queue(request{h, body}); err == nil {
+				continue
+			}
+		}
 		if err != nil {
 			l.fail(err)
 			return
 		}
+		l.admitted = l.admitted || h.op == opPresent && h.status == statusOK
 		l.mu.Lock()
 		w := l.pending[h.id]
 		delete(l.pending, h.id)
@@ -63,8 +79,11 @@ func (l *link) read() {
 	}
 }
 
-// expected is how long the answer with this header may be.
+// expected is how long the answer or question with this header may be.
 func (l *link) expected(h header) (uint32, error) {
+	if h.op == opEcho && h.status == statusAsk {
+		return l.question(h)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	w := l.pending[h.id]

@@ -23,6 +23,7 @@ type ServeConfig struct {
 	Logger      *slog.Logger     // nil is silent
 	Report      func(error)      // is told of every ErrChanged, at once; nil is nobody
 	Now         func() time.Time // nil is time.Now
+	Rounds      Rounds           // of nodes that answer echoes
 }
 
 // Limits of one connection.
@@ -47,7 +48,7 @@ func Serve(ctx context.Context, conn net.Conn, cfg ServeConfig) error {
 	s := &session{
 		cfg: cfg, raw: conn, conn: tls.Client(conn, cfg.TLS),
 		slots: make(chan struct{}, maxOutstanding), puts: make(chan request, maxUploads),
-		accounts: map[string]*account{}, log: cfg.Logger, now: cfg.Now,
+		accounts: map[string]*account{}, log: cfg.Logger, now: cfg.Now, measured: make(chan struct{}),
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -82,11 +83,15 @@ type session struct {
 	peer   Peer
 	grant  residency.Grant
 	until  time.Time // wall clock; the earlier end of certificate and grant
+	echo   bool      // the node answers echoes
 
 	writing sync.Mutex
 	work    sync.WaitGroup
 	slots   chan struct{}
 	puts    chan request
+
+	echoes   echoes
+	measured chan struct{} // closed: windows need not wait for a measurement
 
 	mu       sync.Mutex // guards accounts
 	accounts map[string]*account
@@ -115,9 +120,11 @@ func (s *session) serve() error {
 	if err := s.admit(); err != nil {
 		return err
 	}
-	s.log.InfoContext(s.ctx, "road open", "grant", s.grant.ID(), "serial", s.peer.Serial, "until", s.until)
+	s.log.InfoContext(s.ctx, "road open", "grant", s.grant.ID(), "serial", s.peer.Serial, "until", s.until,
+		"echo", s.echo)
 	s.work.Go(s.watch)
 	s.work.Go(s.receive)
+	s.work.Go(s.rounds)
 	defer close(s.puts)
 	for {
 		h, body, err := s.next()
@@ -128,8 +135,12 @@ func (s *session) serve() error {
 			return nil
 		case h.op == opPresent:
 			return errors.New("read request: receipt presented twice")
+		case h.op == opEcho:
+			err = s.echoes.answered(body)
+		default:
+			err = s.dispatch(request{h, body})
 		}
-		if err := s.dispatch(request{h, body}); err != nil {
+		if err != nil {
 			return err
 		}
 	}
@@ -160,11 +171,14 @@ func (s *session) dispatch(r request) error {
 	return nil
 }
 
-// next reads one request. Between two of them the node may be silent until the
+// next reads one request, or an echo that was asked for. Between two of them the node may be silent until the
 // grant ends; once begun, a frame must come whole in time.
 func (s *session) next() (header, []byte, error) {
 	begun := func() error { return s.conn.SetReadDeadline(time.Now().Add(frameTimeout)) }
 	h, body, err := readFrame(s.conn, begun, func(h header) (uint32, error) {
+		if h.op == opEcho {
+			return s.echoes.expected(h)
+		}
 		if h.status != statusAsk {
 			return 0, errors.New("read request: it is an answer")
 		}

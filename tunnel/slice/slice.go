@@ -31,6 +31,16 @@
 // The edge hashes a chunk before it sends it: a file changed since its manifest
 // is refused, not served. The node hashes it again before a reader sees it.
 //
+// # How far away
+//
+// The one thing the edge asks is an echo, of nodes that say in the handshake
+// that they answer, and only after their receipt: a nonce inside the same TLS,
+// which the node's process sends back. The least time of a few bounds how far
+// away that process can be ([Rounds]). It is measured before the first window,
+// which waits for it two seconds and no longer, and again while it serves. An
+// answer that nobody asked for, or another than was asked, is a frame that
+// lies; one that is late, or never comes, measures nothing and ends nothing.
+//
 // # Non-goals
 //
 // No retries against the network by timer: the edge daemon dials again, and

@@ -13,8 +13,11 @@ import (
 	"github.com/burstctl/burstctl/tunnel"
 )
 
-// ALPN names the protocol of the road; a peer that does not speak it is cut.
-const ALPN = "burst-road/1"
+// Names of the protocol of the road; a peer that speaks neither is cut.
+const (
+	ALPN     = "burst-road/1"
+	ALPNEcho = "burst-road/1+echo" // the same, and the node answers the edge's echoes
+)
 
 // skew is how far the issuer's clock may run ahead of ours.
 const skew = time.Minute
@@ -128,7 +131,7 @@ func EdgeTLS(cert tls.Certificate, roots *x509.CertPool, domain string, now func
 	return &tls.Config{
 		MinVersion:   tls.VersionTLS13,
 		Certificates: []tls.Certificate{cert},
-		NextProtos:   []string{ALPN},
+		NextProtos:   []string{ALPNEcho, ALPN},
 		// VerifyConnection below verifies the chain and the URI SAN.
 		InsecureSkipVerify: true,
 		VerifyConnection:   func(cs tls.ConnectionState) error { return verify(cs, want) },
@@ -148,7 +151,7 @@ func NodeTLS(cert func() (*tls.Certificate, error), roots *x509.CertPool, domain
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return cert() },
 		// Any certificate is asked for; VerifyConnection verifies it.
 		ClientAuth:             tls.RequireAnyClientCert,
-		NextProtos:             []string{ALPN},
+		NextProtos:             []string{ALPNEcho, ALPN},
 		SessionTicketsDisabled: true,
 		VerifyConnection: func(cs tls.ConnectionState) error {
 			if site == "" {
@@ -161,8 +164,8 @@ func NodeTLS(cert func() (*tls.Certificate, error), roots *x509.CertPool, domain
 
 // verify is VerifyPeer and the protocol's name.
 func verify(cs tls.ConnectionState, w Want) error {
-	if cs.NegotiatedProtocol != ALPN {
-		return fmt.Errorf("verify peer: protocol %q, want %q", cs.NegotiatedProtocol, ALPN)
+	if p := cs.NegotiatedProtocol; p != ALPN && p != ALPNEcho {
+		return fmt.Errorf("verify peer: protocol %q, want %q or %q", p, ALPN, ALPNEcho)
 	}
 	_, err := VerifyPeer(cs, w)
 	return err

@@ -126,8 +126,12 @@ func (a *account) early(budget int64) *charged {
 	return w
 }
 
-// open asks the gate.
+// open asks the gate, once the measurement that comes before the first window is over.
 func (a *account) open(budget int64) *charged {
+	select {
+	case <-a.s.measured:
+	case <-a.s.ctx.Done():
+	}
 	if err := a.s.ctx.Err(); err != nil {
 		return &charged{err: context.Cause(a.s.ctx)}
 	}

@@ -126,6 +126,7 @@ type world struct {
 	budget int64
 	now    func() time.Time
 	report func(error)
+	rounds Rounds
 	ln     net.Listener
 }
 
@@ -278,7 +279,7 @@ func (w *world) serve(ctx context.Context, conn net.Conn) <-chan error {
 	go func() {
 		ended <- Serve(ctx, conn, ServeConfig{
 			TLS: EdgeTLS(w.edge, w.house.pool, domain, w.now), Gate: w.books, Store: w.store,
-			WindowBytes: w.budget, Now: w.now, Report: w.report,
+			WindowBytes: w.budget, Now: w.now, Report: w.report, Rounds: w.rounds,
 		})
 	}()
 	return ended

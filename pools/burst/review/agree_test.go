@@ -32,6 +32,7 @@ func bodies(s burst.State, rng *rand.Rand) []burst.Body {
 		&burst.LaunchFailed{Attempt: max(1, s.Attempt), Offer: "o", Why: "no capacity", Final: rng.IntN(2) == 0},
 		&burst.Unproven{Attempt: 1, Why: "wrong nonce"},
 		&burst.Window{Grant: "c-1.1", N: s.WindowN + 1, Manifest: "sha256:s", Bytes: int64(rng.IntN(100))},
+		&burst.RoundTrip{Grant: "c-1.1", Micros: int64(rng.IntN(50)), Samples: rng.IntN(6)},
 		&burst.Served{Grant: "c-1.1", N: n, Bytes: int64(rng.IntN(120))},
 		&burst.Issued{Grant: "c-1.1", Serial: serial}, &burst.IssueIntent{Grant: "c-1.1", CSR: "sha256:c"},
 		&burst.Stop{Why: burst.WhyRevoked, By: noon.Add(time.Hour)}, &burst.Unmounted{},

@@ -20,7 +20,8 @@ type life struct {
 	placed    *placed
 	grants    []*grant
 	windows   []*window
-	number    int // the highest of a window so far
+	near      map[string]*Near // by grant
+	number    int              // the highest of a window so far
 	serials   []*serial
 	artefacts []artefact
 	stop      Mark
@@ -110,6 +111,8 @@ func (l *life) add(m Mark, actor string, body burst.Body) {
 		l.under(b)
 	case *burst.Cleared:
 		l.clear(m, b)
+	case *burst.RoundTrip:
+		l.measure(m, actor, b)
 	case *burst.Window:
 		l.open(m, actor, b)
 	case *burst.Served:

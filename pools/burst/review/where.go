@@ -1,12 +1,18 @@
 package review
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/burstctl/burstctl/pools/burst"
+)
 
 // Stay is one place where bytes of a dataset have been, or are.
 type Stay struct {
 	What     string `json:"what"` // slice, or the artefact that was derived from it
 	Place    string `json:"place"`
-	Country  string `json:"country,omitempty"` // "" where the log does not say: a site
+	Country  string `json:"country,omitempty"`    // "" where the log does not say: a site
+	Level    string `json:"level,omitempty"`      // how well the place was proven; "" for a site
+	Near     *Near  `json:"round_trip,omitempty"` // nil: none was measured
 	Claim    string `json:"claim"`
 	Instance string `json:"instance,omitempty"`
 	Bytes    int64  `json:"bytes"`
@@ -15,6 +21,41 @@ type Stay struct {
 	Last     Mark   `json:"last"`
 	Gone     *Mark  `json:"gone"` // proof that the machine is gone; nil: it may still be there
 	Note     string `json:"note,omitempty"`
+}
+
+// Near is the best bound on how far from its edge a grant's node was: that of the shortest round trip entered.
+type Near struct {
+	Mark           // the entry that says so
+	Micros   int64 `json:"micros"`
+	Samples  int   `json:"samples"`
+	Within   int64 `json:"within_km"`    // of cable, at 200 km/ms
+	Measured int   `json:"measurements"` // entered for the grant
+}
+
+// measure folds a round trip. It is evidence only from the edge of the site that asked, about a grant there is.
+func (l *life) measure(m Mark, actor string, b *burst.RoundTrip) {
+	switch {
+	case l.grant(b.Grant) == nil:
+		l.find(m, "round trip of grant %s, which no earlier entry grants", b.Grant)
+		return
+	case actor != "edge:"+l.request.Site:
+		l.find(m, "round trip of grant %s entered by %s, not by the edge of the site that asked", b.Grant, actor)
+		return
+	case b.Micros <= 0 || b.Samples <= 0:
+		l.find(m, "round trip of grant %s of %d µs in %d samples", b.Grant, b.Micros, b.Samples)
+		return
+	}
+	if l.near == nil {
+		l.near = map[string]*Near{}
+	}
+	now, old := &Near{m, b.Micros, b.Samples, b.Within(), 1}, l.near[b.Grant]
+	if old != nil && old.Micros <= now.Micros {
+		now = old
+	}
+	if old != nil {
+		now.Measured = old.Measured + 1
+	}
+	l.near[b.Grant] = now
 }
 
 // of reports whether slice is name, or of the dataset name.
@@ -79,6 +120,7 @@ func (l *life) stay(w *window) Stay {
 		return s
 	}
 	s.Place, s.Country = g.placed.place.Address.String(), g.placed.place.Country
+	s.Level, s.Near = g.placed.level.String(), l.near[g.id]
 	if n := l.nodeOf(g); n != nil {
 		s.Instance, s.Gone = n.id, ptr(n.gone)
 	}

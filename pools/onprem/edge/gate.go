@@ -25,7 +25,8 @@ type gate struct {
 	next int            // number of the next window
 	owed []burst.Served // windows that have ended and are not closed in the log yet
 
-	turned []string // reasons for which a peer was turned away
+	turned   []string  // reasons for which a peer was turned away
+	measured time.Time // when a round trip was measured last, or nothing answered
 
 	excepted residency.Exception // the one the grant rests on, opened with this edge's own approvers' keys
 }

@@ -38,6 +38,7 @@ type spec struct {
 	EnteredFor  string // claim of the entry
 	Order       tunnel.Order
 	Outputs     []string
+	Protocols   []string // of the node; nil is those of today
 
 	Law    string                   // the controller's rules; "" permits everything
 	Known  []residency.Exception    // that the controller knows
@@ -126,8 +127,11 @@ func (w *world) node(s spec, receipt []byte) *node {
 	leaf, err := x509.ParseCertificate(cert.Certificate[0])
 	must(w.t, err)
 	n := &node{w: w, spec: s, serial: hex.EncodeToString(leaf.SerialNumber.Bytes())}
-	n.Road, err = slice.Listen(w.t.Context(), ln, slice.NodeConfig{Receipt: receipt, Patience: time.Minute,
-		TLS: slice.NodeTLS(func() (*tls.Certificate, error) { return &cert, nil }, w.house.pool, domain, site)})
+	conf := slice.NodeTLS(func() (*tls.Certificate, error) { return &cert, nil }, w.house.pool, domain, site)
+	if s.Protocols != nil {
+		conf.NextProtos = s.Protocols
+	}
+	n.Road, err = slice.Listen(w.t.Context(), ln, slice.NodeConfig{Receipt: receipt, Patience: time.Minute, TLS: conf})
 	must(w.t, err)
 	w.ctl.set(func(c *controller) {
 		c.work.Grants = append(c.work.Grants, tunnel.Serving{Grant: s.Named, Claim: s.Claim, Reach: ln.Addr().String(),

@@ -156,7 +156,7 @@ func (e *Edge) serveOnce(ctx context.Context, reach string, g *gate) error {
 	}
 	return slice.Serve(ctx, conn, slice.ServeConfig{
 		TLS:  slice.EdgeTLS(e.Cert, e.Grants, e.Domain, time.Now),
-		Gate: g, Store: e.store, WindowBytes: e.Window, Logger: e.Logger,
+		Gate: g, Store: e.store, WindowBytes: e.Window, Logger: e.Logger, Rounds: g.rounds(),
 	})
 }
 
