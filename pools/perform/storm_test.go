@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -39,13 +42,17 @@ type storm struct {
 // everything must be settled. The seed fixes which calls are hit and how the
 // controller dies, not which goroutine is faster.
 //
-// 1,000 claims do not fit into a minute: each start of the controller folds the
-// whole log (30 entries a claim), and what an edge asks for walks all bursts,
-// so that both grow with the square of the claims.
+// BURST_STORM=1000 sets their number. 1,000 took two and a half minutes on two
+// loaded cores: each start of the controller folds the whole log (26,000 entries
+// at last), and what an edge asks for walks all bursts, so that both grow with
+// the square of the claims.
 func TestAStormLeaksNothingAndDoublesNothing(t *testing.T) {
 	s := &storm{claims: 100, rng: rand.New(rand.NewPCG(4, 3)), kills: map[string]int{}}
 	if os.Getenv("BURST_REAL") != "" {
 		s.claims = 400
+	}
+	if n, err := strconv.Atoi(os.Getenv("BURST_STORM")); err == nil && n >= 100 {
+		s.claims = n
 	}
 	in(t, s.cloud, func(_ *testing.T, w *world) {
 		s.world = w
@@ -80,7 +87,7 @@ func (s *storm) cloud(o *cast.Options) {
 	slices.SortFunc(o.Offerings, func(a, b sim.Offering) int { return cmp.Compare(a.Offer.Key(), b.Offer.Key()) })
 	o.Bucket = sim.Bucket{Burst: 10 + s.claims/10, PerSecond: 5 + float64(s.claims)/200}
 	o.Boot, o.Job = 5*time.Second, 20*time.Second
-	o.Budget = policy.Money{Micros: 30e6 + int64(s.claims)*15e4, Currency: "USD"}
+	o.Budget = policy.Money{Micros: 10e6 + int64(s.claims)*2e5, Currency: "USD"}
 	o.Beside = s.sweep
 	o.Ledger = func(l perform.Ledger) perform.Ledger { return &watched{l, l.(*cloud.Ledger), o.Budget, &s.over} }
 }
@@ -93,6 +100,17 @@ type watched struct {
 	over   *atomic.Int64
 }
 
+// Left lets others ask before its answer is used: they hear the same, and only
+// the reservation can tell them apart. It must not sleep: requests wait behind a
+// mutex while the engine ends, and the bubble's clock would stand still.
+func (w *watched) Left(c policy.Charge) (policy.Money, string) {
+	left, of := w.Ledger.Left(c)
+	for n := 0; n < 5000 && left.Micros > 0 && left.Micros < 10e6; n++ { // where it matters: room for a few
+		runtime.Gosched()
+	}
+	return left, of
+}
+
 func (w *watched) Reserve(c policy.Charge) error {
 	err := w.Ledger.Reserve(c)
 	reserved, spent := w.book.Totals()
@@ -103,21 +121,28 @@ func (w *watched) Reserve(c policy.Charge) error {
 	return err
 }
 
-// askAll hands in every claim and, as an edge does, says it again until it is
-// in the log.
+// askAll hands in the claims, ten at once.
 func (s *storm) askAll() {
+	for i := 0; i < s.claims; i += 10 {
+		var ten sync.WaitGroup
+		for n := i; n < min(i+10, s.claims); n++ {
+			ten.Go(func() { s.askFor(fmt.Sprintf("c-%04d", n)) })
+		}
+		ten.Wait()
+		time.Sleep(5 * time.Second)
+	}
+}
+
+// askFor says a request again until it is in the log, as an edge does.
+func (s *storm) askFor(id string) {
 	job := cast.Job(cast.Pseudonymised)
 	job.Lease = 10 * time.Minute
-	for i := range s.claims {
-		id := fmt.Sprintf("c-%04d", i)
-		for {
-			e, err := s.Engine()
-			if err == nil && e.Ask(cast.Request(id, "job-"+id, job), cast.Digest(id)) == nil {
-				break
-			}
-			time.Sleep(time.Second)
+	for {
+		e, err := s.Engine()
+		if err == nil && e.Ask(cast.Request(id, "job-"+id, job), cast.Digest(id)) == nil {
+			return
 		}
-		time.Sleep(500 * time.Millisecond)
+		time.Sleep(time.Second)
 	}
 }
 
@@ -271,15 +296,19 @@ func (s *storm) check(raged time.Duration, live int) {
 		}
 	}
 	reserved, spent := s.Money()
-	slowest := ending(leaves)
-	s.t.Logf("%d claims over %v; controller killed %v; %d under way when the faults ended", s.claims, raged, s.kills, live)
+	slowest, most := ending(leaves), s.promised(leaves)
+	s.t.Logf("%d claims over %v; controller killed %v; %d under way when the faults ended", s.claims, raged, s.kills,
+		live)
 	s.t.Logf("outcomes %v", outcomes)
 	s.t.Logf("nodes made %d, ended %v (%d taken away, %d asked for by the sweep)", len(s.Cloud.Inventory()), why, s.lost,
 		s.swept.Load())
 	s.t.Logf("calls %v", s.Cloud.Counts())
 	s.t.Logf("%d entries; longest from delete-intent to gone %v", len(leaves), slowest)
-	s.t.Logf("leaked %d, doubled %d, over budget %d times; reserved %v, spent %v of %v", leaked, doubled, s.over.Load(),
-		reserved, spent, s.Budget)
+	s.t.Logf("leaked %d, doubled %d, over budget %d times; most promised %v of %v, spent %v", leaked, doubled,
+		s.over.Load(), most, s.Budget, spent)
+	if left, err := s.Budget.Minus(most); err != nil || left.Micros < 0 {
+		s.t.Errorf("by the log alone, %v was promised of %v", most, s.Budget)
+	}
 	if leaked > 0 || doubled > 0 || s.over.Load() > 0 || reserved.Micros != 0 || spent != cast.Spent(all) {
 		s.t.Errorf("leaked %d, doubled %d, over budget %d times, reserved %v, spent %v, settled at %v", leaked, doubled,
 			s.over.Load(), reserved, spent, cast.Spent(all))
@@ -299,8 +328,8 @@ func (s *storm) raged(outcomes map[string]int) {
 			s.t.Errorf("no %s: %v", fault, counts)
 		}
 	}
-	if outcomes[burst.WhyFinished] < s.claims/2 {
-		s.t.Errorf("less than half of the claims finished: %v", outcomes)
+	if outcomes[burst.WhyFinished] < s.claims/3 {
+		s.t.Errorf("less than a third of the claims finished: %v", outcomes)
 	}
 	if n := s.kills["at once"] + s.kills["with an entry"] + s.kills["with a launch"]; n < 8 {
 		s.t.Errorf("the controller was killed %d times: %v", n, s.kills)
@@ -320,4 +349,37 @@ func ending(leaves []audit.Leaf) (longest time.Duration) {
 		}
 	}
 	return longest
+}
+
+// promised is the most that was ever reserved and spent together, by the log
+// alone: no ledger has a say in it.
+func (s *storm) promised(leaves []audit.Leaf) (most policy.Money) {
+	states, held := map[string]burst.State{}, policy.Money{Currency: s.Budget.Currency}
+	for _, l := range leaves {
+		if l.Entry.Burst == "" {
+			continue
+		}
+		body := burst.Kinds[l.Entry.Kind].New()
+		if err := audit.DecodeStrict(l.Entry.Body, body); err != nil {
+			s.t.Fatal(err)
+		}
+		was := states[l.Entry.Burst]
+		now, _ := burst.Step(was, burst.Event{Claim: l.Entry.Burst, At: l.Entry.At, Actor: l.Entry.Actor, Index: l.Index,
+			Body: body})
+		states[l.Entry.Burst] = now
+		if held.Micros += holds(now) - holds(was); held.Micros > most.Micros {
+			most = held
+		}
+	}
+	return most
+}
+
+// holds is what a burst takes of the budget: what it spent, and what it may
+// still cost.
+func holds(s burst.State) int64 {
+	if s.Decision.Plan == nil || s.Settled != nil || s.Phase == burst.Asked || s.Phase == burst.Ended ||
+		s.Phase == burst.Settling && s.Launch == nil {
+		return s.Spent().Micros
+	}
+	return s.Spent().Micros + s.Decision.Plan.Reserve.Micros
 }
