@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"syscall"
 	"testing"
@@ -82,7 +83,13 @@ func mock(t *testing.T, flags ...string) (base string) {
 	cmd := exec.Command(binary, args...)
 	cmd.Env, cmd.Dir = []string{"HOME=" + home}, home
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
+	started := make(chan error)
+	go func() { // on a thread of its own: another's could end with a job, and take the mock along
+		runtime.LockOSThread()
+		started <- cmd.Start()
+		<-t.Context().Done()
+	}()
+	if err := <-started; err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
